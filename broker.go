@@ -1,0 +1,590 @@
+package pocketmq
+
+import (
+	"context"
+	"encoding/base64"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+
+	"github.com/pocketmq/pocketmq/internal/smap"
+)
+
+// Broker holds exchanges and queues for the goroutines of one process. It is a
+// Client; Session makes more of them. All methods may be called from any
+// goroutine. Make it with New, and Close it to end its goroutines.
+type Broker struct {
+	vhost string
+	log   *slog.Logger
+
+	phase   atomic.Int32
+	drained chan struct{} // gets a token when a queue may have run empty while draining
+
+	// Publishers read the tables without a lock; who changes them holds mu.
+	exchanges smap.Map[*exchange]
+	queues    smap.Map[*queue]
+	entries   entryPool // storage that the queues share
+
+	mu       sync.Mutex // taken before all other locks
+	root     *Session
+	sessions map[*Session]struct{} // without root
+}
+
+// The phases of a broker's life.
+const (
+	open     int32 = iota
+	draining       // only handlers may publish; nothing new is started
+	closed
+)
+
+// New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
+// amq.fanout, amq.topic, amq.headers and amq.match.
+func New(opts ...Option) *Broker {
+	b := &Broker{
+		vhost: "/", log: slog.New(slog.DiscardHandler),
+		drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
+	}
+	for _, o := range opts {
+		if o != nil {
+			o(b)
+		}
+	}
+	b.root = newSession(b)
+	b.root.root = true
+	byName := &defaultRouter{&b.queues}
+	b.exchanges.Store("", &exchange{kind: Direct, durable: true, router: byName, exact: byName})
+	for name, kind := range map[string]string{
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers,
+	} {
+		b.exchanges.Store(name, newExchange(name, kind, exchangeConfig{durable: true}))
+	}
+	return b
+}
+
+// Session returns a new session.
+func (b *Broker) Session() *Session {
+	s := newSession(b)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.phase.Load() == closed {
+		s.closed = true
+	} else {
+		b.sessions[s] = struct{}{}
+	}
+	return s
+}
+
+// check reports whether work may begin: while draining only what handlers do is
+// let through, so that they can finish.
+func (b *Broker) check(ctx context.Context) error {
+	switch b.phase.Load() {
+	case open:
+		return nil
+	case draining:
+		if ctx.Value(handlerOf{}) == b {
+			return nil
+		}
+	}
+	return errBrokerClosed
+}
+
+// publish routes a message and gives it to its queues.
+func (b *Broker) publish(ctx context.Context, name, key string, m *Message, flags PublishOption) error {
+	if err := m.check(); err != nil {
+		return err
+	}
+	if len(key) > maxShortString {
+		return invalid("the routing key has %d bytes; AMQP allows %d", len(key), maxShortString)
+	}
+	x, ok := b.exchanges.Load(name)
+	if !ok {
+		return b.noExchange(name)
+	}
+	if x.internal {
+		return accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, b.vhost)
+	}
+	x.published.Add(1)
+	routed, err := b.deliver(ctx, x, key, m)
+	if routed {
+		return err
+	}
+	x.unroutable.Add(1)
+	if b.phase.Load() == closed {
+		return errBrokerClosed
+	}
+	if flags&Mandatory != 0 {
+		return newError(ErrUnroutable, CodeNoRoute, "exchange '%s' in vhost '%s' leads a message with routing key '%s' to no queue",
+			name, b.vhost, key)
+	}
+	return nil
+}
+
+// deliver gives a message to the queues it is routed to. It reports whether
+// there were any, and the first error of one of them.
+func (b *Broker) deliver(ctx context.Context, x *exchange, key string, m *Message) (routed bool, err error) {
+	if m.Headers == nil && x.exact != nil {
+		// Most messages: the destinations are known, and all of them are queues.
+		if t := x.exact.targets(key); t != nil && len(t.queues) > 0 && len(t.exchanges) == 0 {
+			return pushAll(ctx, t.queues, item{m, x, key})
+		}
+	}
+	more, err := m.moreKeys()
+	if err != nil {
+		return true, err
+	}
+	r := routings.Get().(*routing)
+	defer r.release()
+	r.run(b, x, key, more, m)
+	return pushAll(ctx, r.queues, item{m.withoutBCC(), x, key})
+}
+
+func pushAll(ctx context.Context, queues []*queue, it item) (routed bool, err error) {
+	for _, q := range queues {
+		e := q.push(ctx, it)
+		if e == errGone {
+			continue // deleted since it was looked up: as if it had never been there
+		}
+		routed = true
+		if err == nil {
+			err = e
+		}
+	}
+	return routed, err
+}
+
+// declareExchange is described at Client.DeclareExchange.
+func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
+	name = trimName(name)
+	if err := checkName("exchange", name); err != nil {
+		return err
+	}
+	if name == "" {
+		return b.defaultExchange()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x, exists := b.exchanges.Load(name)
+	switch {
+	case c.passive && exists:
+		return nil
+	case c.passive:
+		return b.noExchange(name)
+	case kinds[kind] == nil:
+		return newError(ErrInvalid, CodeCommandInvalid, "unknown exchange type '%s'", kind)
+	case exists:
+		return b.sameExchange(x, kind, c)
+	case strings.HasPrefix(name, "amq."):
+		return accessRefused("exchange name '%s' contains reserved prefix 'amq.*'", name)
+	}
+	if alternate, ok := c.args["alternate-exchange"].(string); ok {
+		if err := checkName("alternate exchange", alternate); err != nil {
+			return err
+		}
+	}
+	b.exchanges.Store(name, newExchange(name, kind, c))
+	return nil
+}
+
+// sameExchange compares an exchange with a new declaration of it (EXCH-5).
+func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error {
+	at := where{"exchange", x.name, b.vhost}
+	if kind != x.kind {
+		return at.differs("type", kind, x.kind)
+	}
+	for _, p := range []struct {
+		name            string
+		received, while bool
+	}{
+		{"durable", c.durable, x.durable},
+		{"auto_delete", c.autoDelete, x.autoDelete},
+		{"internal", c.internal, x.internal},
+	} {
+		if p.received != p.while {
+			return at.differs(p.name, p.received, p.while)
+		}
+	}
+	return at.sameArguments(c.args, x.args, "alternate-exchange")
+}
+
+// deleteExchange is described at Client.DeleteExchange.
+func (b *Broker) deleteExchange(name string, c deleteConfig) error {
+	name = trimName(name)
+	if name == "" {
+		return b.defaultExchange()
+	}
+	if strings.HasPrefix(name, "amq.") {
+		return accessRefused("deletion of system exchange '%s' in vhost '%s' not allowed", name, b.vhost)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	x, ok := b.exchanges.Load(name)
+	if !ok {
+		return nil
+	}
+	if c.ifUnused && len(x.bindings) > 0 {
+		return preconditionFailed("exchange '%s' in vhost '%s' in use", name, b.vhost)
+	}
+	b.removeExchange(x)
+	return nil
+}
+
+// removeExchange takes an exchange and its bindings out; b.mu is held.
+func (b *Broker) removeExchange(x *exchange) {
+	b.exchanges.Delete(x.name)
+	for _, out := range x.bindings {
+		x.unbind(out)
+	}
+	b.removeInbound(destination{exchange: x})
+}
+
+// removeInbound removes the bindings that lead to d, and with them auto-delete
+// exchanges that led nowhere else (EXCH-24); b.mu is held.
+func (b *Broker) removeInbound(d destination) {
+	for in := range maps.Clone(*d.inbound()) {
+		in.source.unbind(in)
+		b.removeIfUnused(in.source)
+	}
+}
+
+// removeIfUnused removes an auto-delete exchange that has just lost a binding,
+// if that was its last; b.mu is held.
+func (b *Broker) removeIfUnused(x *exchange) {
+	current, _ := b.exchanges.Load(x.name)
+	if x.autoDelete && len(x.bindings) == 0 && current == x {
+		b.removeExchange(x)
+	}
+}
+
+// declareQueue is described at Client.DeclareQueue.
+func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, error) {
+	name = trimName(name)
+	if err := checkName("queue", name); err != nil {
+		return nil, err
+	}
+	if c.err != nil {
+		return nil, c.err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if q, err := b.findQueue(name); err == nil {
+		return q, b.sameQueue(s, q, c)
+	} else if c.passive {
+		return nil, err
+	}
+	switch {
+	case name == "":
+		name = "amq.gen-" + randomName()
+	case strings.HasPrefix(name, "amq."):
+		return nil, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
+	}
+	var owner *Session
+	if c.exclusive {
+		owner = s
+		c.durable = false // its end is its session's (QUEUE-19)
+	}
+	q := newQueue(b, name, c, owner)
+	if owner != nil && !owner.own(q) {
+		return nil, errSessionClosed // meanwhile: nobody would delete the queue
+	}
+	if stale, ok := b.queues.Load(name); ok {
+		b.removeInbound(destination{queue: stale}) // it is gone, and about to be removed
+	}
+	b.queues.Store(name, q)
+	return q, nil
+}
+
+// sameQueue compares a queue with a new declaration of it (QUEUE-12).
+func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
+	if err := s.mayUse(q); err != nil || c.passive {
+		return err
+	}
+	if c.exclusive != (q.owner != nil) {
+		return b.locked(q)
+	}
+	at := where{"queue", q.name, b.vhost}
+	if durable := c.durable && !c.exclusive; durable != q.durable {
+		return at.differs("durable", durable, q.durable)
+	}
+	if c.autoDelete != q.autoDelete {
+		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
+	}
+	if err := at.sameArguments(c.args, q.args, "x-max-length", "x-overflow"); err != nil {
+		return err
+	}
+	if limit := q.fifo.Limit(); c.unbounded && limit >= 0 {
+		return at.differs("x-max-length", "none", limit)
+	}
+	return nil
+}
+
+// deleteQueue is described at Client.DeleteQueue.
+func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, error) {
+	q, err := b.findQueue(trimName(name))
+	if err != nil {
+		return 0, nil
+	}
+	if err := s.mayUse(q); err != nil {
+		return 0, err
+	}
+	return b.removeQueue(q, c)
+}
+
+// removeQueue ends a queue, its consumers and bindings.
+func (b *Broker) removeQueue(q *queue, c deleteConfig) (int, error) {
+	n, err := q.delete(c, errGone)
+	if err != nil {
+		return 0, err
+	}
+	b.forgetQueue(q)
+	q.cancelConsumers(q.deleted())
+	return n, nil
+}
+
+// forgetQueue takes a queue that has ended out of the tables.
+func (b *Broker) forgetQueue(q *queue) {
+	if q.owner != nil {
+		q.owner.disown(q)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if current, _ := b.queues.Load(q.name); current == q {
+		b.queues.Delete(q.name)
+	}
+	b.removeInbound(destination{queue: q})
+}
+
+// bindRequest is a binding to be made or undone, by names.
+type bindRequest struct {
+	source, queue, exchange, key string
+	toExchange                   bool
+	args                         Table
+	undo                         bool
+}
+
+func (b *Broker) bind(s *Session, r bindRequest) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if r.source == "" || r.toExchange && r.exchange == "" {
+		return b.defaultExchange()
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.resolve(s, r)
+	if err != nil {
+		if r.undo && isNotFound(err) {
+			return nil // EXCH-28
+		}
+		return err
+	}
+	if r.undo {
+		if n.source.unbind(n) {
+			b.removeIfUnused(n.source)
+		}
+		return nil
+	}
+	if n.source.kind == Headers {
+		if err := checkMatch(n.args); err != nil {
+			return err
+		}
+	}
+	n.args = maps.Clone(n.args)
+	n.source.bind(n)
+	return nil
+}
+
+func (r *bindRequest) check() error {
+	r.source, r.queue, r.exchange = trimName(r.source), trimName(r.queue), trimName(r.exchange)
+	for what, name := range map[string]string{"exchange": r.source, "queue": r.queue, "destination exchange": r.exchange} {
+		if err := checkName(what, name); err != nil {
+			return err
+		}
+	}
+	if len(r.key) > maxShortString {
+		return invalid("the binding key has %d bytes; AMQP allows %d", len(r.key), maxShortString)
+	}
+	return checkTable("arguments", r.args, 0)
+}
+
+// resolve finds the parties of a binding, the source first (EXCH-26).
+func (b *Broker) resolve(s *Session, r bindRequest) (*binding, error) {
+	n := &binding{key: r.key, args: r.args}
+	var ok bool
+	if n.source, ok = b.exchanges.Load(r.source); !ok {
+		return nil, b.noExchange(r.source)
+	}
+	if r.toExchange {
+		if n.to.exchange, ok = b.exchanges.Load(r.exchange); !ok {
+			return nil, b.noExchange(r.exchange)
+		}
+		return n, nil
+	}
+	q, err := b.findQueue(r.queue)
+	if err != nil {
+		return nil, err
+	}
+	n.to.queue = q
+	return n, s.mayUse(q)
+}
+
+// findQueue returns the queue of a name.
+func (b *Broker) findQueue(name string) (*queue, error) {
+	if q, ok := b.queues.Load(name); ok && !q.isGone() {
+		return q, nil
+	}
+	return nil, notFound("no queue '%s' in vhost '%s'", name, b.vhost)
+}
+
+func (b *Broker) noExchange(name string) error {
+	return notFound("no exchange '%s' in vhost '%s'", name, b.vhost)
+}
+
+func (b *Broker) defaultExchange() error {
+	return accessRefused("operation not permitted on the default exchange")
+}
+
+func (b *Broker) locked(q *queue) error {
+	return newError(ErrResourceLocked, CodeResourceLocked, "cannot obtain exclusive access to locked queue '%s' in vhost '%s'. "+
+		"It could be originally declared on another connection or the exclusive property value does not match that of the "+
+		"original declaration.", q.name, b.vhost)
+}
+
+// Shutdown closes the broker gently: from now on only handlers may publish, and
+// queues that have consumers run empty; then, or when ctx ends, it does what
+// Close does. It returns ctx's error if that came first. Messages in queues
+// without a consumer are lost, as with Close; how many is logged.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	b.phase.CompareAndSwap(open, draining)
+	b.releasePublishers()
+	var err error
+	for err == nil && b.phase.Load() == draining && b.busy() {
+		select {
+		case <-b.drained:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+	}
+	_ = b.Close() // never fails
+	return err
+}
+
+// releasePublishers gives an error to the publishers that wait for room, but for
+// handlers, and makes the queues report what Shutdown waits for.
+func (b *Broker) releasePublishers() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, q := range b.queues.All() {
+		q.mu.Lock()
+		q.setEager(eagerDraining, true)
+		q.collect()
+		q.dropWaiters(func(w *waiter) bool { return b.check(w.ctx) != nil }, errBrokerClosed)
+		q.unlock()
+	}
+}
+
+// busy reports whether a queue that has consumers still has messages.
+func (b *Broker) busy() bool {
+	for _, q := range b.queues.All() {
+		q.lock()
+		busy := len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Unacked() > 0
+		q.unlock()
+		if busy {
+			return true
+		}
+	}
+	return false
+}
+
+// signalDrain tells Shutdown to look again.
+func (b *Broker) signalDrain() {
+	select {
+	case b.drained <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends the broker: publishers that wait for room get ErrClosed, consumers
+// end, the contexts of running handlers end, and Close returns when the handlers
+// have. If that takes long it logs whom it waits for. What still waits in the
+// queues is lost; Shutdown lets it be processed. Close may be called more than
+// once, and always returns nil. A handler must not call it: it would wait for
+// itself.
+func (b *Broker) Close() error {
+	b.phase.Store(closed)
+	b.signalDrain() // a Shutdown under way gives up
+	b.mu.Lock()
+	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
+	clear(b.sessions)
+	b.mu.Unlock()
+	b.endQueues()
+	for _, s := range sessions {
+		s.end(errBrokerClosed)
+	}
+	return nil
+}
+
+// endQueues makes all queues refuse messages, and logs which are lost.
+func (b *Broker) endQueues() {
+	for _, q := range b.queues.All() {
+		n, err := q.delete(deleteConfig{}, errBrokerClosed)
+		if err == nil && n > 0 {
+			b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
+		}
+	}
+}
+
+func (b *Broker) forgetSession(s *Session) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.sessions, s)
+}
+
+// closeLogInterval is how long a Close waits before it says for whom.
+const closeLogInterval = 5 * time.Second
+
+// waitFor waits until no handler of these consumers runs.
+func (b *Broker) waitFor(consumers []*Consumer) {
+	for _, c := range consumers {
+		for ended := false; !ended; {
+			t := time.NewTimer(closeLogInterval)
+			select {
+			case <-c.done:
+				ended = true
+			case <-t.C:
+				b.log.Warn("closing waits for a handler", "queue", c.queue.name, "consumer", c.tag)
+			}
+			t.Stop()
+		}
+	}
+}
+
+// trimName removes what RabbitMQ removes from names (EXCH-16).
+func trimName(name string) string {
+	if !strings.ContainsAny(name, "\r\n") {
+		return name
+	}
+	return strings.NewReplacer("\r", "", "\n", "").Replace(name)
+}
+
+func checkName(what, name string) error {
+	switch {
+	case len(name) > maxShortString:
+		return invalid("the %s name '%.20s...' has %d bytes; AMQP allows %d", what, name, len(name), maxShortString)
+	case !utf8.ValidString(name):
+		return invalid("the %s name %q is not valid UTF-8", what, name)
+	}
+	return nil
+}
+
+// randomName returns the 22 characters with which names end that the broker makes up.
+func randomName() string {
+	id := uuid.New()
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}

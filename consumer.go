@@ -1,0 +1,333 @@
+package pocketmq
+
+import (
+	"context"
+	"errors"
+	"iter"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
+)
+
+// Consumer receives the messages of one queue; Consume and Handle make it. Its
+// methods may be called from any goroutine, and the forms of fetching may be
+// mixed: each message goes to one of those who ask.
+//
+// What the queue has assigned to a consumer waits inside it until it is fetched.
+// The prefetch limits how much is assigned and not settled.
+type Consumer struct {
+	holder
+	core    fifo.Consumer[item]
+	tag     string
+	session *Session
+	autoAck bool
+
+	wake chan struct{} // gets a token when something is assigned to an idle consumer
+	over chan struct{} // closed when the consumer ends
+	done chan struct{} // closed when it has ended and its goroutines have returned
+
+	// Guarded by holder.mu.
+	batch   []entry // fetched from the queue; those from next on are not handed out
+	next    int
+	waiting int   // goroutines that found nothing, and wait
+	running int   // goroutines of the consumer, plus 1 until it ends
+	err     error // why the consumer ended; nil while it has not
+	channel chan Delivery
+
+	unwatch      func() bool        // stops watching Consume's context; nil if it never ends
+	stopHandlers context.CancelFunc // ends the context of Handle's handlers; nil without
+}
+
+func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
+	c := &Consumer{
+		core: fifo.Consumer[item]{Priority: cfg.priority, Prefetch: cfg.prefetch, Exclusive: cfg.exclusive},
+		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, running: 1,
+		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.core.Owner = c
+	c.holder.queue, c.holder.core, c.holder.window = q, &c.core, cfg.window
+	if cfg.window != nil {
+		c.core.Gate = &gate{cfg.window, c}
+		c.eager = true
+	}
+	return c
+}
+
+// Tag is the consumer's name.
+func (c *Consumer) Tag() string { return c.tag }
+
+// Done is closed when the consumer has ended and no handler of it runs any more.
+func (c *Consumer) Done() <-chan struct{} { return c.done }
+
+// Err tells why the consumer ended: ErrCanceled, ErrQueueDeleted or ErrClosed.
+// It is nil while the consumer has not.
+func (c *Consumer) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// Receive waits for the next message. It returns an error if ctx ends first, or
+// if the consumer has ended: that of Err.
+func (c *Consumer) Receive(ctx context.Context) (Delivery, error) {
+	return c.receive(ctx, c.autoAck)
+}
+
+// TryReceive returns the next message if there is one now. The error is as for
+// Receive.
+func (c *Consumer) TryReceive() (d Delivery, ok bool, err error) {
+	return c.tryReceive(c.autoAck, false)
+}
+
+// Deliveries ranges over the messages as they come:
+//
+//	for d, err := range consumer.Deliveries() {
+//
+// The loop ends after Cancel, or when the context of Consume ends. If the
+// consumer ends for another reason, that is the last err, with an empty
+// Delivery. Leaving the loop does not cancel the consumer; another may go on.
+func (c *Consumer) Deliveries() iter.Seq2[Delivery, error] {
+	return func(yield func(Delivery, error) bool) {
+		for {
+			d, err := c.Receive(context.Background())
+			if errors.Is(err, ErrCanceled) {
+				return
+			}
+			if !yield(d, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Chan returns a channel of the messages, for select; it is the same one each
+// time. It is closed when the consumer ends; Err tells why. One message is
+// always on its way into the channel; if nobody takes it before the consumer
+// ends, it goes back to the queue as if it had never left.
+func (c *Consumer) Chan() <-chan Delivery {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.channel == nil {
+		c.channel = make(chan Delivery)
+		if c.err != nil {
+			close(c.channel)
+		} else {
+			c.running++
+			go c.forward()
+		}
+	}
+	return c.channel
+}
+
+// Cancel ends the consumer, without waiting for its handlers: see Done. What was
+// assigned to it and not handed out is back in the queue, at its place, when
+// Cancel returns. What was handed out may still be settled.
+func (c *Consumer) Cancel() {
+	c.end(newError(ErrCanceled, CodeConnectionForced, "consumer '%s' was cancelled", c.tag))
+}
+
+// Close is Cancel, and returns also what was handed out and is not settled to
+// the queue, at its place, with Redelivered set; settling it later gives
+// ErrSettled. To let running handlers finish instead, Cancel and wait for Done.
+func (c *Consumer) Close() {
+	c.Cancel()
+	c.returnAll()
+}
+
+// endWith makes the consumer end when ctx does.
+func (c *Consumer) endWith(ctx context.Context) {
+	if ctx.Done() == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil {
+		c.unwatch = context.AfterFunc(ctx, c.Cancel)
+	}
+}
+
+// forward feeds the channel of Chan.
+func (c *Consumer) forward() {
+	defer c.leave()
+	defer close(c.channel)
+	for {
+		// The message must not count as acked before somebody has it.
+		d, err := c.receive(context.Background(), false)
+		if err != nil {
+			return
+		}
+		tag := d.tag
+		if c.autoAck {
+			d.tag = 0
+		}
+		select {
+		case c.channel <- d:
+			if c.autoAck {
+				_ = c.ack(tag) // fails only if Close was quicker
+			}
+		case <-c.over:
+			_ = c.restore(tag) // likewise
+			return
+		}
+	}
+}
+
+func (c *Consumer) receive(ctx context.Context, autoAck bool) (Delivery, error) {
+	if err := ctx.Err(); err != nil {
+		return Delivery{}, err
+	}
+	for {
+		d, ok, err := c.tryReceive(autoAck, true)
+		if ok || err != nil {
+			return d, err
+		}
+		if err := c.wait(ctx); err != nil {
+			return Delivery{}, err
+		}
+	}
+}
+
+// tryReceive hands out the next message of the batch, or of the next batch. If
+// there is none and park is set, the caller is counted as waiting and must call
+// wait.
+func (c *Consumer) tryReceive(autoAck, park bool) (d Delivery, ok bool, err error) {
+	c.mu.Lock()
+	if c.next == len(c.batch) {
+		c.mu.Unlock()
+		return c.fetch(autoAck, park)
+	}
+	flush, more := c.handOut(&d, autoAck)
+	c.mu.Unlock()
+	if more {
+		c.wakeOne()
+	}
+	if flush {
+		c.flush()
+	}
+	return d, true, nil
+}
+
+// fetch is tryReceive for a batch that is used up: it hands in the acks and gets
+// a new batch from the queue.
+func (c *Consumer) fetch(autoAck, park bool) (d Delivery, ok bool, err error) {
+	q := c.queue
+	q.mu.Lock()
+	c.mu.Lock()
+	if c.next == len(c.batch) && c.err == nil {
+		c.apply()
+		c.batch, c.next = q.fifo.Take(&c.core, c.spare(), c.waiting > 0), 0
+		c.starved = len(c.batch) == 0 && c.core.OutOfCredit()
+	}
+	var flush, more bool
+	if ok = c.next < len(c.batch); ok {
+		flush, more = c.handOut(&d, autoAck)
+	} else if err = c.err; err == nil && park {
+		c.waiting++
+	}
+	c.mu.Unlock()
+	c.unlock()
+	if more {
+		c.wakeOne()
+	}
+	if flush {
+		c.flush()
+	}
+	return d, ok, err
+}
+
+// spare returns the memory of the used batch, for the next inbox, unless it is
+// what a burst left behind.
+func (c *Consumer) spare() []entry {
+	if cap(c.batch) > 4*DefaultPrefetch && len(c.batch) < cap(c.batch)/4 {
+		return nil
+	}
+	return c.batch
+}
+
+// handOut makes the next entry of the batch a delivery. It reports whether the
+// caller, once it has unlocked, must flush, and wake another goroutine for the
+// rest of the batch. c.mu is held.
+func (c *Consumer) handOut(d *Delivery, autoAck bool) (flush, more bool) {
+	e := &c.batch[c.next]
+	c.next++
+	c.fill(d, e)
+	d.ConsumerTag = c.tag
+	if autoAck {
+		c.acked++
+		flush = c.mustFlush()
+	} else {
+		d.tag = c.unacked.Add(*e)
+	}
+	*e = entry{}
+	return flush, c.waiting > 0 && c.next < len(c.batch)
+}
+
+// wait parks a goroutine that tryReceive counted as waiting, until there may be a
+// message for it.
+func (c *Consumer) wait(ctx context.Context) (err error) {
+	select {
+	case <-c.wake:
+	case <-c.over:
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	c.mu.Lock()
+	c.waiting--
+	c.mu.Unlock()
+	return err
+}
+
+// wakeOne lets one waiting goroutine look for messages. If none waits yet the
+// token stays, so that it is not missed.
+func (c *Consumer) wakeOne() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// end ends the consumer, the first time it is called.
+func (c *Consumer) end(why error) {
+	q := c.queue
+	q.mu.Lock()
+	c.mu.Lock()
+	if c.err != nil {
+		c.mu.Unlock()
+		q.mu.Unlock()
+		return
+	}
+	c.err = why
+	c.eager = true // from now on the queue does not know whom to collect from
+	c.apply()
+	ended := q.unsubscribe(c, c.batch[c.next:])
+	c.batch, c.next = nil, 0
+	close(c.over)
+	unwatch, stop := c.unwatch, c.stopHandlers
+	c.mu.Unlock()
+	c.unlock()
+	if unwatch != nil {
+		unwatch()
+	}
+	if stop != nil && errors.Is(why, ErrClosed) {
+		stop()
+	}
+	c.session.forget(c)
+	if ended {
+		q.broker.forgetQueue(q)
+	}
+	c.leave()
+}
+
+// leave is called when a goroutine of the consumer returns, and when it ends.
+func (c *Consumer) leave() {
+	c.mu.Lock()
+	c.running--
+	last, stop := c.running == 0, c.stopHandlers
+	c.mu.Unlock()
+	if !last {
+		return
+	}
+	if stop != nil {
+		stop() // nobody uses the context any more: release it
+	}
+	close(c.done)
+}

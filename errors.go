@@ -1,0 +1,127 @@
+package pocketmq
+
+import (
+	"errors"
+	"fmt"
+)
+
+// The errors to compare with, using errors.Is. What is wrong in detail stands in
+// the *Error that wraps them.
+var (
+	// Declaring, binding, deleting.
+
+	// ErrInvalid: a name, number, option or header that can never be right.
+	ErrInvalid = errors.New("invalid argument")
+	// ErrNotFound: no such exchange or queue.
+	ErrNotFound = errors.New("not found")
+	// ErrAccessRefused: a reserved name, the default exchange, an internal
+	// exchange, or a queue that another consumer uses exclusively.
+	ErrAccessRefused = errors.New("access refused")
+	// ErrPreconditionFailed: declared before with other properties, in use, or
+	// not empty.
+	ErrPreconditionFailed = errors.New("precondition failed")
+	// ErrResourceLocked: the exclusive queue of another session.
+	ErrResourceLocked = errors.New("resource locked")
+	// ErrNotSupported: RabbitMQ has it, pocketmq does not (yet).
+	ErrNotSupported = errors.New("not supported")
+
+	// Publishing.
+
+	// ErrUnroutable: a mandatory message reached no queue.
+	ErrUnroutable = errors.New("unroutable")
+	// ErrQueueFull: a queue that rejects when full did so.
+	ErrQueueFull = errors.New("queue full")
+
+	// Consuming and settling.
+
+	// ErrNotAllowed: the consumer tag is in use.
+	ErrNotAllowed = errors.New("not allowed")
+	// ErrCanceled: the consumer was cancelled, or its context ended.
+	ErrCanceled = errors.New("consumer canceled")
+	// ErrQueueDeleted: the consumer ended because its queue went away.
+	ErrQueueDeleted = errors.New("queue deleted")
+	// ErrSettled: the delivery was acked, nacked or rejected before, needed no
+	// ack, or went back to its queue when its consumer was closed.
+	ErrSettled = errors.New("already settled")
+
+	// Any time.
+
+	// ErrClosed: the broker or the session is closed.
+	ErrClosed = errors.New("closed")
+)
+
+// The reply codes of AMQP 0-9-1 that an Error can carry.
+const (
+	CodeNoRoute            = 312
+	CodeConnectionForced   = 320
+	CodeAccessRefused      = 403
+	CodeNotFound           = 404
+	CodeResourceLocked     = 405
+	CodePreconditionFailed = 406
+	CodeSyntaxError        = 502
+	CodeCommandInvalid     = 503
+	CodeResourceError      = 506
+	CodeNotAllowed         = 530
+	CodeNotImplemented     = 540
+)
+
+var codeNames = map[int]string{
+	CodeNoRoute:            "NO_ROUTE",
+	CodeConnectionForced:   "CONNECTION_FORCED",
+	CodeAccessRefused:      "ACCESS_REFUSED",
+	CodeNotFound:           "NOT_FOUND",
+	CodeResourceLocked:     "RESOURCE_LOCKED",
+	CodePreconditionFailed: "PRECONDITION_FAILED",
+	CodeSyntaxError:        "SYNTAX_ERROR",
+	CodeCommandInvalid:     "COMMAND_INVALID",
+	CodeResourceError:      "RESOURCE_ERROR",
+	CodeNotAllowed:         "NOT_ALLOWED",
+	CodeNotImplemented:     "NOT_IMPLEMENTED",
+}
+
+// Error says what went wrong as an AMQP server would: with a reply code and,
+// where RabbitMQ has the same case, RabbitMQ's words.
+type Error struct {
+	Code int    // an AMQP 0-9-1 reply code
+	Text string // for people; without the code's name
+	is   error  // the sentinel
+}
+
+// Error returns the reply text that a RabbitMQ client would see.
+func (e *Error) Error() string { return codeNames[e.Code] + " - " + e.Text }
+
+// Unwrap returns the sentinel that errors.Is compares with.
+func (e *Error) Unwrap() error { return e.is }
+
+func newError(is error, code int, format string, args ...any) *Error {
+	return &Error{Code: code, Text: fmt.Sprintf(format, args...), is: is}
+}
+
+func invalid(format string, args ...any) *Error {
+	return newError(ErrInvalid, CodeSyntaxError, format, args...)
+}
+
+func notFound(format string, args ...any) *Error {
+	return newError(ErrNotFound, CodeNotFound, format, args...)
+}
+
+func accessRefused(format string, args ...any) *Error {
+	return newError(ErrAccessRefused, CodeAccessRefused, format, args...)
+}
+
+func preconditionFailed(format string, args ...any) *Error {
+	return newError(ErrPreconditionFailed, CodePreconditionFailed, format, args...)
+}
+
+func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
+
+func notSupported(format string, args ...any) *Error {
+	return newError(ErrNotSupported, CodeNotImplemented, format, args...)
+}
+
+var (
+	errBrokerClosed  = newError(ErrClosed, CodeConnectionForced, "the broker is closed")
+	errSessionClosed = newError(ErrClosed, CodeConnectionForced, "the session is closed")
+	errGone          = errors.New("the queue is gone") // never leaves the package
+	errSettled       = newError(ErrSettled, CodePreconditionFailed, "the delivery is settled already")
+)

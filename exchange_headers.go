@@ -1,0 +1,145 @@
+package pocketmq
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// headersRouter sends a message to the bindings whose arguments match its
+// headers (ROUTE-12 to ROUTE-20). It has to look at every binding.
+type headersRouter struct {
+	matchers atomic.Pointer[[]*headersMatcher]
+}
+
+func (r *headersRouter) list() []*headersMatcher {
+	if p := r.matchers.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (r *headersRouter) slot(b *binding) string { return canonical(b.args) }
+
+func (r *headersRouter) add(b *binding) {
+	l := append(r.list(), newHeadersMatcher(b))
+	r.matchers.Store(&l)
+}
+
+func (r *headersRouter) remove(b *binding) {
+	id := r.slot(b)
+	l := slices.DeleteFunc(slices.Clone(r.list()), func(m *headersMatcher) bool {
+		return m.to == b.to && m.slot == id
+	})
+	r.matchers.Store(&l)
+}
+
+func (r *headersRouter) route(to *routing, _ string, m *Message) {
+	for _, h := range r.list() {
+		if h.matches(m.Headers) {
+			to.addDestination(h.to)
+		}
+	}
+}
+
+// headersMatcher is the arguments of one binding, made ready to compare.
+type headersMatcher struct {
+	to    destination
+	slot  string
+	any   bool // one pair is enough; otherwise all must match
+	pairs []headerPair
+}
+
+type headerPair struct {
+	key  string
+	want any // normalised; nil = the key need only be present (ROUTE-17)
+}
+
+func newHeadersMatcher(b *binding) *headersMatcher {
+	mode, _ := b.args["x-match"].(string)
+	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any")}
+	withX := strings.HasSuffix(mode, "-with-x")
+	for k, v := range b.args {
+		if k == "x-match" || !withX && strings.HasPrefix(k, "x-") {
+			continue
+		}
+		h.pairs = append(h.pairs, headerPair{k, normal(v)})
+	}
+	return h
+}
+
+// matches reports whether headers fit. All pairs of none fit, any pair of none
+// does not (ROUTE-16).
+func (h *headersMatcher) matches(headers Table) bool {
+	for _, p := range h.pairs {
+		v, ok := headers[p.key]
+		if p.matches(v, ok) == h.any {
+			return h.any
+		}
+	}
+	return !h.any
+}
+
+func (p headerPair) matches(v any, present bool) bool {
+	if p.want == nil || !present {
+		return present
+	}
+	switch want := p.want.(type) {
+	case []any, Table:
+		return reflect.DeepEqual(want, v) // element types count (ROUTE-20)
+	default:
+		switch v.(type) {
+		case []any, Table:
+			return false
+		}
+		return want == normal(v)
+	}
+}
+
+// normal makes values comparable that only differ in how they were encoded: the
+// width of an integer, string or bytes (ROUTE-18).
+func normal(v any) any {
+	switch v := v.(type) {
+	case int:
+		return int64(v)
+	case int8:
+		return int64(v)
+	case uint8:
+		return int64(v)
+	case int16:
+		return int64(v)
+	case uint16:
+		return int64(v)
+	case int32:
+		return int64(v)
+	case uint32:
+		return int64(v)
+	case float32:
+		return float64(v)
+	case time.Time:
+		return v.Unix()
+	case []byte:
+		return string(v)
+	default:
+		return v
+	}
+}
+
+// checkMatch reports an x-match that means nothing (ROUTE-13, ROUTE-14).
+func checkMatch(args Table) error {
+	v, ok := args["x-match"]
+	if !ok {
+		return nil
+	}
+	mode, ok := v.(string)
+	if !ok {
+		return preconditionFailed("Invalid x-match field type %s (value %v); expected longstr", typeName(v), v)
+	}
+	switch mode {
+	case "all", "any", "all-with-x", "any-with-x":
+		return nil
+	}
+	return preconditionFailed(`Invalid x-match field value <<"%s">>; expected all, any, all-with-x, or any-with-x`, mode)
+}

@@ -1,0 +1,132 @@
+package pocketmq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
+
+// Handler processes one delivery. What it returns settles the delivery, unless
+// the handler did so itself:
+//
+//   - nil acks it.
+//   - an error made by Discard rejects it: the message leaves the queue.
+//   - any other error, and a panic, returns it to its place in the queue, after a
+//     pause of 10 ms that doubles with every time this message came back, up to
+//     a second. Meanwhile the goroutine takes no other message, so that order is
+//     kept and a failing dependency is not run down.
+//
+// Errors and panics are logged; a panic does not go further.
+//
+// The context ends with the one given to Handle, and when the broker or session
+// is closed; not with Cancel, which lets running handlers finish.
+type Handler func(ctx context.Context, d *Delivery) error
+
+// Discard marks an error as final: a handler that returns it does not want to see
+// the message again. Discard(nil) is an error too.
+func Discard(err error) error { return &discardError{err} }
+
+type discardError struct{ err error }
+
+func (e *discardError) Error() string {
+	if e.err == nil {
+		return "discarded"
+	}
+	return "discarded: " + e.err.Error()
+}
+
+func (e *discardError) Unwrap() error { return e.err }
+
+// handlerOf is the context key under which a handler's context holds its Broker.
+type handlerOf struct{}
+
+// start runs h in n goroutines.
+func (c *Consumer) start(ctx context.Context, h Handler, n int) {
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, handlerOf{}, c.queue.broker))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		cancel()
+		return
+	}
+	c.stopHandlers = cancel
+	c.running += n
+	for range n {
+		go c.work(ctx, h)
+	}
+}
+
+// work runs a handler for the messages of c until it ends.
+func (c *Consumer) work(ctx context.Context, h Handler) {
+	returned := false
+	defer func() {
+		if !returned { // the handler called runtime.Goexit, as t.FailNow does
+			go c.work(ctx, h)
+			return
+		}
+		c.leave()
+	}()
+	for {
+		d, err := c.receive(context.Background(), c.autoAck)
+		if err != nil {
+			returned = true
+			return
+		}
+		c.handle(ctx, h, d)
+	}
+}
+
+// handle runs the handler once and settles the delivery as it returns.
+func (c *Consumer) handle(ctx context.Context, h Handler, d Delivery) {
+	// The handler gets a copy of its own: it may keep it, while a Delivery that
+	// is used again for the next message could settle that by mistake.
+	mine := d
+	err := errors.New("the handler ended its goroutine")
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+		c.settle(&d, err)
+	}()
+	err = h(ctx, &mine)
+}
+
+// settle is the rule in the comment of Handler.
+func (c *Consumer) settle(d *Delivery, err error) {
+	if err == nil {
+		if d.tag != 0 {
+			_ = d.Ack() // ErrSettled: the handler did it itself
+		}
+		return
+	}
+	var discard *discardError
+	final := errors.As(err, &discard)
+	c.queue.broker.log.LogAttrs(context.Background(), slog.LevelWarn, "handler failed",
+		slog.String("queue", c.queue.name), slog.String("consumer", c.tag), slog.Bool("requeue", !final && d.tag != 0),
+		slog.Uint64("returns", uint64(d.returns)), slog.String("error", err.Error()))
+	switch {
+	case d.tag == 0:
+	case final:
+		_ = d.Reject()
+	default:
+		c.pause(d)
+		_ = d.Nack(true)
+	}
+}
+
+// pause holds a failed delivery back, unless the consumer ends.
+func (c *Consumer) pause(d *Delivery) {
+	t := time.NewTimer(retryPause(d.returns))
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.over:
+	}
+}
+
+func retryPause(returns uint32) time.Duration {
+	return min(10*time.Millisecond<<min(returns, 10), time.Second)
+}

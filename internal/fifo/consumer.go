@@ -1,0 +1,171 @@
+package fifo
+
+import (
+	"errors"
+	"slices"
+)
+
+// Consumer is a queue's view of one consumer: its turn, its credit and what was
+// assigned to it and not fetched yet. Set the exported fields before Subscribe.
+type Consumer[T any] struct {
+	Owner     any   // whatever the caller wants to find again in Woken
+	Priority  int32 // higher ones are served first
+	Prefetch  int   // most entries assigned and not settled; 0 = no limit
+	Exclusive bool  // no other consumer may subscribe beside it
+	Gate      Gate  // a further limit, shared with other consumers; nil = none
+
+	inbox   []Entry[T] // assigned, in order, waiting for Take
+	unacked int        // assigned and not settled, inbox included
+	idle    bool       // wants to be in Woken once something is assigned
+	state   state
+	next    *Consumer[T] // in the turn of its priority, while active
+}
+
+type state uint8
+
+const (
+	gone    state = iota // not subscribed
+	active               // in its turn; may turn out to have no credit left
+	blocked              // met without credit; joins the end of its turn when it gets some
+)
+
+// A Gate is a prefetch limit that several consumers share.
+type Gate interface {
+	// Take takes one unit, or reports false and remembers to have Unblock called
+	// once there may be one.
+	Take() bool
+	// Put gives one unit back that Take gave for an entry which will not be
+	// settled by its consumer.
+	Put()
+}
+
+// Unacked is the number of entries assigned to c and not settled.
+func (c *Consumer[T]) Unacked() int { return c.unacked }
+
+// OutOfCredit reports whether c's own prefetch limit is reached.
+func (c *Consumer[T]) OutOfCredit() bool {
+	return c.Prefetch > 0 && c.unacked >= c.Prefetch
+}
+
+func (c *Consumer[T]) take() bool {
+	if c.OutOfCredit() || c.Gate != nil && !c.Gate.Take() {
+		return false
+	}
+	c.unacked++
+	return true
+}
+
+// turns holds the active consumers: for each priority, highest first, a list
+// whose head is next.
+type turns[T any] struct{ levels []turn[T] }
+
+type turn[T any] struct {
+	priority   int32
+	head, tail *Consumer[T]
+}
+
+// join puts c at the end of its priority's turn.
+func (t *turns[T]) join(c *Consumer[T]) {
+	c.state, c.next = active, nil
+	l := t.level(c.Priority)
+	if l.head == nil {
+		l.head = c
+	} else {
+		l.tail.next = c
+	}
+	l.tail = c
+}
+
+// level finds the turn of a priority, making it if need be.
+func (t *turns[T]) level(priority int32) *turn[T] {
+	i := 0
+	for i < len(t.levels) && t.levels[i].priority > priority {
+		i++
+	}
+	if i == len(t.levels) || t.levels[i].priority != priority {
+		t.levels = append(t.levels, turn[T]{})
+		copy(t.levels[i+1:], t.levels[i:])
+		t.levels[i] = turn[T]{priority: priority}
+	}
+	return &t.levels[i]
+}
+
+// leave takes c out of its turn.
+func (t *turns[T]) leave(c *Consumer[T]) {
+	l := t.level(c.Priority)
+	var before *Consumer[T]
+	for at := l.head; at != c; at = at.next {
+		before = at
+	}
+	if before == nil {
+		l.head = c.next
+	} else {
+		before.next = c.next
+	}
+	if l.tail == c {
+		l.tail = before
+	}
+	c.next = nil
+}
+
+// prune forgets the priorities that nobody waits in.
+func (t *turns[T]) prune() {
+	t.levels = slices.DeleteFunc(t.levels, func(l turn[T]) bool { return l.head == nil })
+	if len(t.levels) == 0 {
+		t.levels = nil
+	}
+}
+
+// has reports whether c is in its turn.
+func (t *turns[T]) has(c *Consumer[T]) bool {
+	for _, l := range t.levels {
+		for at := l.head; at != nil; at = at.next {
+			if at == c {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// check is a part of Queue.Check.
+func (t *turns[T]) check() error {
+	for i, l := range t.levels {
+		if i > 0 && t.levels[i-1].priority <= l.priority {
+			return errors.New("priorities are out of order")
+		}
+		for c := l.head; c != nil; c = c.next {
+			if c.state != active || c.Priority != l.priority {
+				return errors.New("a consumer is in the wrong turn")
+			}
+			if c.next == nil && l.tail != c {
+				return errors.New("the last in turn is not the tail")
+			}
+		}
+	}
+	return nil
+}
+
+// pick returns the consumer that gets the next entry, with its credit already
+// taken, and moves it to the end of its turn. It returns nil if no consumer has
+// credit. Like RabbitMQ it notices a lack of credit only when a consumer's turn
+// comes, which decides where that consumer queues up again.
+func (t *turns[T]) pick() *Consumer[T] {
+	for i := range t.levels {
+		l := &t.levels[i]
+		for l.head != nil {
+			c := l.head
+			if !c.take() {
+				l.head = c.next
+				c.state, c.next = blocked, nil
+				continue
+			}
+			if c.next != nil {
+				l.head = c.next
+				l.tail.next, l.tail, c.next = c, c, nil
+			}
+			return c
+		}
+	}
+	return nil
+}

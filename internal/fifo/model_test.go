@@ -1,0 +1,299 @@
+package fifo
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+)
+
+// model is the queue as one would explain it on a blackboard: lists that are
+// searched and sorted over and over.
+type model struct {
+	waiting   []Entry[int]
+	places    uint64
+	limit     int
+	line      []*modelConsumer // those who may still have credit, in turn
+	consumers []*modelConsumer
+}
+
+type modelConsumer struct {
+	priority  int32
+	prefetch  int
+	exclusive bool
+	inbox     []Entry[int]
+	unacked   int
+	blocked   bool
+}
+
+func (m *model) wait(e Entry[int]) {
+	m.waiting = append(m.waiting, e)
+	slices.SortFunc(m.waiting, func(a, b Entry[int]) int { return int(a.Seq) - int(b.Seq) })
+}
+
+// next returns whose turn it is: the first in line of the highest priority.
+func (m *model) next() *modelConsumer {
+	var best *modelConsumer
+	for _, c := range m.line {
+		if best == nil || c.priority > best.priority {
+			best = c
+		}
+	}
+	return best
+}
+
+func (m *model) leaveLine(c *modelConsumer) {
+	m.line = slices.DeleteFunc(m.line, func(x *modelConsumer) bool { return x == c })
+}
+
+func (m *model) dispatch() {
+	for len(m.waiting) > 0 && len(m.line) > 0 {
+		c := m.next()
+		m.leaveLine(c)
+		if c.prefetch > 0 && c.unacked == c.prefetch {
+			c.blocked = true
+			continue
+		}
+		c.inbox = append(c.inbox, m.waiting[0])
+		c.unacked++
+		m.waiting = m.waiting[1:]
+		m.line = append(m.line, c)
+	}
+}
+
+func (m *model) credit(c *modelConsumer, n int) {
+	if c == nil {
+		return
+	}
+	c.unacked -= n
+	if c.blocked && n > 0 {
+		c.blocked = false
+		m.line = append(m.line, c)
+	}
+}
+
+// pair drives the queue and the model side by side.
+type pair struct {
+	q       Queue[int]
+	m       model
+	both    []*both // consumers, those gone included
+	got     []Entry[int]
+	value   int
+	history []string
+}
+
+type both struct {
+	c       *Consumer[int]
+	m       *modelConsumer
+	fetched []Entry[int] // taken, not handed out
+	unacked []Entry[int] // handed out
+	gone    bool
+	mayWake bool // asked to be woken
+}
+
+func (p *pair) step(op, arg byte) {
+	p.history = append(p.history, fmt.Sprintf("%d(%d)", op%11, arg))
+	switch op % 11 {
+	case 0, 1, 2:
+		p.push()
+	case 3:
+		p.subscribe(arg)
+	case 4, 5:
+		p.take(arg)
+	case 6, 7:
+		p.settle(arg)
+	case 8:
+		p.get(arg)
+	case 9:
+		p.unsubscribe(arg)
+	case 10:
+		p.rare(arg)
+	}
+	for _, c := range p.q.Woken() {
+		p.woken(c)
+	}
+}
+
+func (p *pair) woken(c *Consumer[int]) {
+	b := c.Owner.(*both)
+	if !b.mayWake {
+		panic("woken without being asked, or twice")
+	}
+	b.mayWake = false
+}
+
+func (p *pair) push() {
+	p.value++
+	if p.q.Full() != (p.m.limit >= 0 && len(p.m.waiting) >= p.m.limit) {
+		panic("Full differs")
+	}
+	if c := p.q.Push(p.value); c != nil {
+		p.woken(c)
+	}
+	p.m.places++
+	p.m.wait(Entry[int]{Value: p.value, Seq: p.m.places})
+	p.m.dispatch()
+}
+
+func (p *pair) subscribe(arg byte) {
+	b := &both{m: &modelConsumer{priority: int32(arg % 3), prefetch: int(arg / 3 % 5), exclusive: arg >= 240}}
+	b.c = &Consumer[int]{Owner: b, Priority: b.m.priority, Prefetch: b.m.prefetch, Exclusive: b.m.exclusive}
+	alone := slices.ContainsFunc(p.m.consumers, func(c *modelConsumer) bool { return c.exclusive })
+	refused := len(p.m.consumers) > 0 && (alone || b.m.exclusive)
+	if err := p.q.Subscribe(b.c); (err != nil) != refused {
+		panic("exclusive use differs")
+	}
+	if refused {
+		return
+	}
+	p.both = append(p.both, b)
+	p.m.consumers = append(p.m.consumers, b.m)
+	p.m.line = append(p.m.line, b.m)
+	p.m.dispatch()
+}
+
+func (p *pair) pick(arg byte, ok func(*both) bool) *both {
+	var fit []*both
+	for _, b := range p.both {
+		if ok(b) {
+			fit = append(fit, b)
+		}
+	}
+	if len(fit) == 0 {
+		return nil
+	}
+	return fit[int(arg)%len(fit)]
+}
+
+// take fetches an inbox and hands a part of it out.
+func (p *pair) take(arg byte) {
+	b := p.pick(arg, func(b *both) bool { return !b.gone })
+	if b == nil {
+		return
+	}
+	if len(b.fetched) == 0 {
+		b.fetched = slices.Clone(p.q.Take(b.c, nil, arg%2 == 0))
+		if !slices.Equal(b.fetched, b.m.inbox) {
+			panic(fmt.Sprintf("inbox %v, want %v", b.fetched, b.m.inbox))
+		}
+		b.m.inbox = nil
+		b.mayWake = arg%2 == 0 || len(b.fetched) == 0
+	}
+	n := min(len(b.fetched), 1+int(arg%4))
+	b.unacked = append(b.unacked, b.fetched[:n]...)
+	b.fetched = b.fetched[n:]
+}
+
+// settle acks, rejects or returns some of what a consumer, perhaps one that is
+// gone, was handed.
+func (p *pair) settle(arg byte) {
+	b := p.pick(arg, func(b *both) bool { return len(b.unacked) > 0 })
+	if b == nil {
+		return
+	}
+	n := min(len(b.unacked), 1+int(arg/4%3))
+	from := int(arg/16) % (len(b.unacked) - n + 1)
+	some := slices.Clone(b.unacked[from : from+n])
+	b.unacked = slices.Delete(b.unacked, from, from+n)
+	p.m.credit(b.m, n)
+	switch arg % 4 {
+	case 0, 1:
+		p.q.Ack(b.c, n)
+	case 2:
+		p.q.Reject(b.c, n)
+	case 3:
+		slices.Reverse(some) // the order in which they come back is of no account
+		p.q.Return(b.c, some...)
+		p.back(some)
+	}
+	p.m.dispatch()
+}
+
+func (p *pair) back(entries []Entry[int]) {
+	for _, e := range entries {
+		e.Returns++
+		p.m.wait(e)
+	}
+}
+
+func (p *pair) get(arg byte) {
+	if arg%2 == 0 && len(p.got) > 0 {
+		p.q.Return(nil, p.got...)
+		p.back(p.got)
+		p.got = nil
+		p.m.dispatch()
+		return
+	}
+	e, ok := p.q.Get()
+	if ok != (len(p.m.waiting) > 0) || ok && e != p.m.waiting[0] {
+		panic("Get differs")
+	}
+	if ok {
+		p.m.waiting = p.m.waiting[1:]
+		p.got = append(p.got, e)
+	}
+}
+
+func (p *pair) unsubscribe(arg byte) {
+	b := p.pick(arg, func(b *both) bool { return !b.gone })
+	if b == nil {
+		return
+	}
+	for _, unseen := range [][]Entry[int]{b.fetched, b.m.inbox} {
+		b.m.unacked -= len(unseen)
+		for _, e := range unseen {
+			p.m.wait(e)
+		}
+	}
+	p.q.Unsubscribe(b.c, b.fetched)
+	p.m.leaveLine(b.m)
+	p.m.consumers = slices.DeleteFunc(p.m.consumers, func(c *modelConsumer) bool { return c == b.m })
+	b.m.inbox, b.fetched, b.gone, b.m.blocked = nil, nil, true, false
+	p.m.dispatch()
+}
+
+func (p *pair) rare(arg byte) {
+	switch {
+	case arg%4 == 0:
+		if n := p.q.Purge(); n != len(p.m.waiting) {
+			panic("Purge differs")
+		}
+		p.m.waiting = nil
+	case len(p.m.waiting) > 0:
+		if e := p.q.DropHead(); e != p.m.waiting[0] {
+			panic("DropHead differs")
+		}
+		p.m.waiting = p.m.waiting[1:]
+	}
+}
+
+func (p *pair) compare() {
+	if err := p.q.Check(); err != nil {
+		panic(err)
+	}
+	if p.q.Ready() != len(p.m.waiting) || p.q.Consumers() != len(p.m.consumers) {
+		panic("the numbers of messages or consumers differ")
+	}
+	for _, b := range p.both {
+		if !slices.Equal(b.c.inbox, b.m.inbox) || b.c.Unacked() != b.m.unacked {
+			panic(fmt.Sprintf("inbox %v with %d unacked, want %v with %d", b.c.inbox, b.c.Unacked(), b.m.inbox, b.m.unacked))
+		}
+	}
+}
+
+// FuzzQueue compares the queue with the model after every step.
+func FuzzQueue(f *testing.F) {
+	f.Add([]byte{3, 6, 0, 0, 0, 0, 4, 1, 6, 0, 9, 0})
+	f.Add([]byte{0, 0, 3, 4, 3, 5, 0, 0, 4, 0, 6, 3, 6, 3, 10, 1, 8, 1, 8, 0})
+	f.Fuzz(func(t *testing.T, program []byte) {
+		p := &pair{q: New[int](3, nil), m: model{limit: 3}}
+		defer func() {
+			if r := recover(); r != nil {
+				t.Fatalf("%v\nafter %v", r, p.history)
+			}
+		}()
+		for i := 0; i+1 < len(program) && i < 2000; i += 2 {
+			p.step(program[i], program[i+1])
+			p.compare()
+		}
+	})
+}

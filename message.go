@@ -1,0 +1,213 @@
+package pocketmq
+
+import (
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Message is a body with the properties that AMQP gives it. The zero value is
+// an empty message.
+//
+// Publishing shares a message, it does not copy it: every queue it reaches and
+// every consumer that receives it sees the same Message, Body and Headers. So
+// from the first Publish on nobody may change them, neither the publisher nor a
+// consumer. Publishing the same *Message again, to other exchanges or from
+// several goroutines, is fine.
+type Message struct {
+	Body []byte
+
+	// Headers are for applications and for the headers exchange; see Table. The
+	// headers CC and BCC, each a []any of strings, add routing keys to the one
+	// that the message is published with; BCC is removed before delivery.
+	Headers Table
+
+	ContentType     string
+	ContentEncoding string
+	DeliveryMode    uint8 // 0 or Transient, Persistent
+	Priority        uint8
+	CorrelationID   string
+	ReplyTo         string
+	Expiration      string // not supported yet: refused by Publish
+	MessageID       string
+	Timestamp       time.Time
+	Type            string
+	UserID          string
+	AppID           string
+}
+
+// Values of Message.DeliveryMode. A broker keeps its messages in memory either
+// way; the property travels with the message.
+const (
+	Transient  uint8 = 1
+	Persistent uint8 = 2
+)
+
+// Table holds named values: message headers, or arguments of a binding. A value
+// is one of the types that AMQP 0-9-1 can carry as RabbitMQ does: nil, bool,
+// int8, uint8, int16, uint16, int32, uint32, int64, int, float32, float64,
+// string, []byte, time.Time (to the second), Decimal, Table, or a []any of
+// these. A key has at most 255 bytes.
+type Table = map[string]any
+
+// Decimal is AMQP's decimal number: Value / 10^Scale.
+type Decimal struct {
+	Scale uint8
+	Value int32
+}
+
+const (
+	maxShortString = 255 // bytes; AMQP's limit for names, keys and properties
+	maxTableDepth  = 64
+)
+
+// checkTable reports the first value in t that AMQP can't carry.
+func checkTable(what string, t Table, depth int) error {
+	if depth > maxTableDepth {
+		return invalid("%s: nested more than %d deep", what, maxTableDepth)
+	}
+	for key, v := range t {
+		if len(key) > maxShortString {
+			return invalid("%s: key '%.20s...' is longer than %d bytes", what, key, maxShortString)
+		}
+		if err := checkValue(what, key, v, depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func checkValue(what, key string, v any, depth int) error {
+	switch v := v.(type) {
+	case nil, bool, int8, uint8, int16, uint16, int32, uint32, int64, int,
+		float32, float64, string, []byte, time.Time, Decimal:
+		return nil
+	case Table:
+		return checkTable(what, v, depth+1)
+	case []any:
+		if depth >= maxTableDepth {
+			return invalid("%s: nested more than %d deep", what, maxTableDepth)
+		}
+		for _, e := range v {
+			if err := checkValue(what, key, e, depth+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	default:
+		return invalid("%s: the value of '%s' is a %T, which AMQP cannot carry (see pocketmq.Table)", what, key, v)
+	}
+}
+
+// check reports what keeps m from being published.
+func (m *Message) check() error {
+	if m == nil {
+		return invalid("the message is nil")
+	}
+	if m.Expiration != "" {
+		return notSupported("the message's Expiration '%s': message TTL is not supported yet", m.Expiration)
+	}
+	if m.DeliveryMode > Persistent {
+		return preconditionFailed("invalid message: {delivery_mode_unknown,%d}", m.DeliveryMode)
+	}
+	if err := m.checkStrings(); err != nil {
+		return err
+	}
+	if m.Headers == nil {
+		return nil
+	}
+	return checkTable("headers", m.Headers, 0)
+}
+
+// checkStrings is written for speed: adding the lengths up first makes the
+// common case one comparison.
+func (m *Message) checkStrings() error {
+	sum := len(m.ContentType) + len(m.ContentEncoding) + len(m.CorrelationID) + len(m.ReplyTo) +
+		len(m.MessageID) + len(m.Type) + len(m.UserID) + len(m.AppID)
+	if sum <= maxShortString {
+		return nil
+	}
+	for name, s := range map[string]string{
+		"ContentType": m.ContentType, "ContentEncoding": m.ContentEncoding, "CorrelationID": m.CorrelationID,
+		"ReplyTo": m.ReplyTo, "MessageID": m.MessageID, "Type": m.Type, "UserID": m.UserID, "AppID": m.AppID,
+	} {
+		if len(s) > maxShortString {
+			return invalid("the message's %s has %d bytes; AMQP allows %d", name, len(s), maxShortString)
+		}
+	}
+	return nil
+}
+
+// moreKeys returns the routing keys that the headers CC and BCC add (ROUTE-22).
+func (m *Message) moreKeys() ([]string, error) {
+	var keys []string
+	for _, name := range [...]string{"CC", "BCC"} {
+		v, ok := m.Headers[name]
+		if !ok {
+			continue
+		}
+		list, ok := v.([]any)
+		if !ok {
+			return nil, preconditionFailed(`invalid message: {unacceptable_type_in_header,"%s",%s}`, name, typeName(v))
+		}
+		for _, e := range list {
+			if key, ok := e.(string); ok { // others are skipped (ROUTE-25)
+				keys = append(keys, key)
+			}
+		}
+	}
+	return keys, nil
+}
+
+// withoutBCC returns m as its receivers may see it (ROUTE-23).
+func (m *Message) withoutBCC() *Message {
+	if _, ok := m.Headers["BCC"]; !ok {
+		return m
+	}
+	seen := *m
+	seen.Headers = maps.Clone(m.Headers)
+	delete(seen.Headers, "BCC")
+	return &seen
+}
+
+// typeName is RabbitMQ's name of the wire type of a table value.
+func typeName(v any) string {
+	switch v.(type) {
+	case nil:
+		return "void"
+	case bool:
+		return "bool"
+	case int8:
+		return "byte"
+	case uint8:
+		return "unsignedbyte"
+	case int16:
+		return "short"
+	case uint16:
+		return "unsignedshort"
+	case int32:
+		return "signedint"
+	case uint32:
+		return "unsignedint"
+	case int64, int:
+		return "long"
+	case float32:
+		return "float"
+	case float64:
+		return "double"
+	case string:
+		return "longstr"
+	case []byte:
+		return "binary"
+	case time.Time:
+		return "timestamp"
+	case Decimal:
+		return "decimal"
+	case Table:
+		return "table"
+	case []any:
+		return "array"
+	default:
+		return fmt.Sprintf("%T", v)
+	}
+}

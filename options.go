@@ -1,0 +1,307 @@
+package pocketmq
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+)
+
+// DefaultMaxLength is how many messages wait in a queue that was declared
+// without MaxLength or Unbounded.
+const DefaultMaxLength = 65536
+
+// DefaultPrefetch is the prefetch of a consumer that was started without
+// Prefetch and whose deliveries the application fetches itself. A handler's
+// default is its concurrency: each of its workers holds one message.
+const DefaultPrefetch = 256
+
+// Option configures a Broker.
+type Option func(*Broker)
+
+// Logger sets where the broker reports what nobody is told otherwise: handlers
+// that failed or panicked, and what Close waits for. The default is silence.
+func Logger(l *slog.Logger) Option {
+	return func(b *Broker) {
+		if l != nil {
+			b.log = l
+		}
+	}
+}
+
+// VHost sets the name of the virtual host that error texts speak of; "/" by
+// default. A Broker is one virtual host.
+func VHost(name string) Option { return func(b *Broker) { b.vhost = name } }
+
+// ExchangeOption configures DeclareExchange.
+type ExchangeOption interface{ exchange(*exchangeConfig) }
+
+// QueueOption configures DeclareQueue.
+type QueueOption interface{ queue(*queueConfig) }
+
+// BindOption configures Bind, Unbind, BindExchange and UnbindExchange.
+type BindOption interface{ bind(*bindConfig) }
+
+// DeleteOption configures DeleteExchange and DeleteQueue.
+type DeleteOption interface{ delete(*deleteConfig) }
+
+// ConsumeOption configures Consume and Handle.
+type ConsumeOption interface{ consume(*consumeConfig) }
+
+// GetOption configures Get.
+type GetOption interface{ get(*getConfig) }
+
+type exchangeConfig struct {
+	passive, durable, autoDelete, internal bool
+	args                                   Table
+}
+
+type queueConfig struct {
+	passive, durable, autoDelete, exclusive, unbounded bool
+	args                                               Table
+	err                                                error
+}
+
+type bindConfig struct{ args Table }
+
+type deleteConfig struct{ ifUnused, ifEmpty bool }
+
+type consumeConfig struct {
+	tag         string
+	prefetch    int
+	prefetchSet bool
+	window      *Window
+	exclusive   bool
+	priority    int32
+	autoAck     bool
+	concurrency int
+	err         error
+}
+
+type getConfig struct{ autoAck bool }
+
+// An option that fits several nouns is a struct with a function for each.
+type exchangeOption func(*exchangeConfig)
+type queueOption func(*queueConfig)
+type deleteOption func(*deleteConfig)
+type consumeOption func(*consumeConfig)
+
+func (o exchangeOption) exchange(c *exchangeConfig) { o(c) }
+func (o queueOption) queue(c *queueConfig)          { o(c) }
+func (o deleteOption) delete(c *deleteConfig)       { o(c) }
+func (o consumeOption) consume(c *consumeConfig)    { o(c) }
+
+// DeclareOption fits both DeclareExchange and DeclareQueue.
+type DeclareOption struct {
+	exchangeOption
+	queueOption
+}
+
+// Passive makes a declaration only ask: it fails with ErrNotFound if there is
+// nothing of that name, and looks at no other property.
+func Passive() DeclareOption {
+	return DeclareOption{
+		func(c *exchangeConfig) { c.passive = true },
+		func(c *queueConfig) { c.passive = true },
+	}
+}
+
+// Durable marks what survives a restart of a RabbitMQ. A Broker in a process
+// ends with its process, so here it is only a property that a declaration must
+// repeat.
+func Durable() DeclareOption {
+	return DeclareOption{
+		func(c *exchangeConfig) { c.durable = true },
+		func(c *queueConfig) { c.durable = true },
+	}
+}
+
+// AutoDelete removes an exchange when its last binding as a source is removed,
+// and a queue when its last consumer is gone; neither before it had one.
+func AutoDelete() DeclareOption {
+	return DeclareOption{
+		func(c *exchangeConfig) { c.autoDelete = true },
+		func(c *queueConfig) { c.autoDelete = true },
+	}
+}
+
+// Internal makes an exchange that only other exchanges may publish to.
+func Internal() ExchangeOption {
+	return exchangeOption(func(c *exchangeConfig) { c.internal = true })
+}
+
+// AlternateExchange names the exchange that gets the messages which this one
+// can route nowhere. It need not exist yet; it is looked up for each message.
+func AlternateExchange(name string) ExchangeOption {
+	return exchangeOption(func(c *exchangeConfig) { c.set("alternate-exchange", name) })
+}
+
+// MaxLength bounds the number of messages that wait in the queue; those
+// assigned to a consumer don't count. With 0 the queue passes on only what a
+// consumer takes at once. See Overflow for what happens to the rest.
+func MaxLength(n int) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		if n < 0 {
+			c.err = invalid("MaxLength(%d): must not be negative; use Unbounded for a queue without a limit", n)
+		}
+		c.set("x-max-length", int64(n))
+	})
+}
+
+// Unbounded takes the default limit off a queue. Memory is the limit then.
+func Unbounded() QueueOption { return queueOption(func(c *queueConfig) { c.unbounded = true }) }
+
+// Overflow says what a full queue does with one more message.
+func Overflow(p OverflowPolicy) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		if _, ok := overflowNames[p]; !ok {
+			c.err = invalid("Overflow(%d): no such policy; there are Block, DropHead and RejectPublish", p)
+		}
+		c.set("x-overflow", p.String())
+	})
+}
+
+// OverflowPolicy is what a full queue does with one more message.
+type OverflowPolicy int
+
+const (
+	// Block makes the publisher wait until there is room or its context ends, as
+	// with a Go channel. RabbitMQ has no such policy; it is the default here.
+	Block OverflowPolicy = iota
+	// DropHead drops the oldest waiting message; it is RabbitMQ's default.
+	DropHead
+	// RejectPublish refuses the new message: Publish returns ErrQueueFull.
+	RejectPublish
+)
+
+var overflowNames = map[OverflowPolicy]string{Block: "block", DropHead: "drop-head", RejectPublish: "reject-publish"}
+
+// String returns the policy's name as the argument x-overflow has it.
+func (p OverflowPolicy) String() string {
+	if name, ok := overflowNames[p]; ok {
+		return name
+	}
+	return fmt.Sprintf("OverflowPolicy(%d)", int(p))
+}
+
+func (c *exchangeConfig) set(key string, v any) {
+	if c.args == nil {
+		c.args = Table{}
+	}
+	c.args[key] = v
+}
+
+func (c *queueConfig) set(key string, v any) {
+	if c.args == nil {
+		c.args = Table{}
+	}
+	c.args[key] = v
+}
+
+type bindArguments Table
+
+func (a bindArguments) bind(c *bindConfig) { c.args = Table(a) }
+
+// Arguments gives a binding its arguments: for a headers exchange the headers
+// to match, and under "x-match" how: "all" (the default) or "any", which ignore
+// headers that begin with "x-", "all-with-x" or "any-with-x", which don't. Other
+// exchanges ignore arguments, but bindings with different ones are different.
+// The table must not be changed afterwards.
+func Arguments(t Table) BindOption { return bindArguments(t) }
+
+// IfUnused lets a deletion fail with ErrPreconditionFailed if the queue has
+// consumers, or the exchange has bindings as a source.
+func IfUnused() DeleteOption { return deleteOption(func(c *deleteConfig) { c.ifUnused = true }) }
+
+// IfEmpty lets DeleteQueue fail with ErrPreconditionFailed if messages wait in
+// the queue. It means nothing to an exchange.
+func IfEmpty() DeleteOption { return deleteOption(func(c *deleteConfig) { c.ifEmpty = true }) }
+
+// ExclusiveOption fits both DeclareQueue and Consume.
+type ExclusiveOption struct {
+	queueOption
+	consumeOption
+}
+
+// Exclusive makes a queue usable only through the session that declares it (or,
+// declared on the Broker itself, outside all sessions), and deletes it with that
+// session; anybody may publish to it. A consumer that is Exclusive is the only
+// one of its queue, or is refused with ErrAccessRefused.
+func Exclusive() ExclusiveOption {
+	return ExclusiveOption{
+		func(c *queueConfig) { c.exclusive = true },
+		func(c *consumeConfig) { c.exclusive = true },
+	}
+}
+
+// ConsumerTag names a consumer; the name must be free in its session. Without
+// it the consumer gets a name beginning with "amq.ctag-".
+func ConsumerTag(tag string) ConsumeOption {
+	return consumeOption(func(c *consumeConfig) {
+		if len(tag) > maxShortString {
+			c.err = invalid("ConsumerTag: has %d bytes; AMQP allows %d", len(tag), maxShortString)
+		}
+		c.tag = tag
+	})
+}
+
+// Prefetch limits how many unsettled messages a consumer may hold; 0 means any
+// number. The default is the concurrency of a handler, and DefaultPrefetch
+// otherwise.
+func Prefetch(n int) ConsumeOption {
+	return consumeOption(func(c *consumeConfig) {
+		if n < 0 {
+			c.err = invalid("Prefetch(%d): must not be negative; 0 means no limit", n)
+		}
+		c.prefetch, c.prefetchSet = n, true
+	})
+}
+
+// SharedPrefetch puts a consumer under a limit that it shares with all other
+// consumers of the same Window, in addition to its own Prefetch.
+func SharedPrefetch(w *Window) ConsumeOption {
+	return consumeOption(func(c *consumeConfig) {
+		if w == nil {
+			c.err = invalid("SharedPrefetch: the window is nil; make one with NewWindow")
+		}
+		c.window = w
+	})
+}
+
+// Priority sets a consumer's priority, 0 by default. While consumers of a higher
+// priority have credit, those of a lower one get nothing.
+func Priority(p int) ConsumeOption {
+	return consumeOption(func(c *consumeConfig) {
+		if p < math.MinInt32 || p > math.MaxInt32 {
+			c.err = invalid("Priority(%d): must fit into 32 bits", p)
+		}
+		c.priority = int32(p)
+	})
+}
+
+// Concurrency sets how many goroutines run a handler, 1 by default.
+func Concurrency(n int) ConsumeOption {
+	return consumeOption(func(c *consumeConfig) {
+		if n < 1 {
+			c.err = invalid("Concurrency(%d): a handler needs at least one goroutine", n)
+		}
+		c.concurrency = n
+	})
+}
+
+// AutoAckOption fits both Consume and Get.
+type AutoAckOption struct{}
+
+func (AutoAckOption) consume(c *consumeConfig) { c.autoAck = true }
+func (AutoAckOption) get(c *getConfig)         { c.autoAck = true }
+
+// AutoAck settles each message when it is handed to the application, which then
+// must not settle it (it would get ErrSettled). A message whose processing
+// fails is lost. It is what AMQP calls no-ack.
+func AutoAck() AutoAckOption { return AutoAckOption{} }
+
+// PublishOption is a set of flags for Publish.
+type PublishOption uint8
+
+// Mandatory lets Publish fail with ErrUnroutable if the message reaches no
+// queue, which otherwise nobody would notice.
+const Mandatory PublishOption = 1

@@ -1,0 +1,361 @@
+package pocketmq
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/ring"
+)
+
+// item is what a queue stores for a message.
+type item struct {
+	msg      *Message
+	exchange *exchange // it was published to
+	key      string
+}
+
+type (
+	entry     = fifo.Entry[item]
+	entryPool = ring.Pool[entry]
+)
+
+// queue is the shell around fifo.Queue: the lock, the publishers that wait for
+// room, and everything that must happen outside the lock.
+type queue struct {
+	name       string
+	durable    bool
+	autoDelete bool
+	owner      *Session // of an exclusive queue; else nil
+	args       Table
+	overflow   OverflowPolicy
+	broker     *Broker
+	self       targets // this queue alone, for the default exchange
+
+	// eager says why settling a message must come to the queue at once, rather
+	// than be collected with the next fetch; see (*Consumer).settled.
+	eager atomic.Uint32
+
+	inbound map[*binding]struct{} // guarded by Broker.mu
+
+	_ [64]byte // what follows changes with every message; the above is read by all who publish and settle
+
+	mu        sync.Mutex
+	fifo      fifo.Queue[item] // guarded by mu, and so is all below
+	consumers []*Consumer
+	waiters   []*waiter // publishers that wait for room, in order
+	rejected  uint64    // messages refused because the queue was full
+	gone      error     // errGone or errBrokerClosed; nil while the queue exists
+}
+
+// The reasons in queue.eager.
+const (
+	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
+	eagerWaiters              // publishers wait for room
+	eagerDraining             // Shutdown waits for the queue to run empty
+)
+
+// waiter is a publisher that waits for room in a queue.
+type waiter struct {
+	ctx  context.Context // of the Publish that waits
+	item item
+	done chan error // gets nil once the item is in the queue
+}
+
+func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
+	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, owner: owner, args: c.args, broker: b}
+	q.self.queues = []*queue{q}
+	limit := DefaultMaxLength
+	if c.unbounded {
+		limit = -1
+	}
+	if n, ok := c.args["x-max-length"].(int64); ok {
+		limit = int(n)
+	}
+	for p, name := range overflowNames {
+		if name == c.args["x-overflow"] {
+			q.overflow = p
+		}
+	}
+	q.fifo = fifo.New(limit, &b.entries)
+	return q
+}
+
+// push adds a message, waiting for room if need be.
+func (q *queue) push(ctx context.Context, it item) error {
+	q.mu.Lock()
+	if q.gone != nil {
+		defer q.mu.Unlock()
+		return q.gone
+	}
+	if q.fifo.Full() {
+		return q.pushFull(ctx, it)
+	}
+	c := q.fifo.Push(it)
+	q.mu.Unlock()
+	if c != nil {
+		wake(c)
+	}
+	return nil
+}
+
+// pushFull goes on with push, and unlocks the queue.
+func (q *queue) pushFull(ctx context.Context, it item) error {
+	q.collect()
+	var err error
+	switch q.overflow {
+	case DropHead:
+		q.wakeLater(q.fifo.Push(it))
+		for q.fifo.Over() {
+			q.fifo.DropHead()
+		}
+	case RejectPublish:
+		if q.fifo.Full() {
+			q.rejected++
+			err = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' is full (%d messages wait)",
+				q.name, q.broker.vhost, q.fifo.Ready())
+			break
+		}
+		q.wakeLater(q.fifo.Push(it))
+	default:
+		if !q.admit(it) {
+			return q.wait(ctx, it)
+		}
+	}
+	q.unlock()
+	return err
+}
+
+// admit pushes a message if there is room for it, or a consumer takes it at once.
+func (q *queue) admit(it item) bool {
+	if !q.fifo.Full() {
+		q.wakeLater(q.fifo.Push(it))
+		return true
+	}
+	c, ok := q.fifo.TryPush(it)
+	q.wakeLater(c)
+	return ok
+}
+
+// wait queues a publisher up until its message was admitted or ctx ends. The
+// queue is locked, and is not when wait returns.
+func (q *queue) wait(ctx context.Context, it item) error {
+	w := &waiter{ctx: ctx, item: it, done: make(chan error, 1)}
+	q.waiters = append(q.waiters, w)
+	// The flag comes first: an ack either is collected here or sees the flag.
+	q.setEager(eagerWaiters, true)
+	q.collect()
+	q.unlock()
+	select {
+	case err := <-w.done:
+		return err
+	case <-ctx.Done():
+	}
+	q.mu.Lock()
+	defer q.unlock()
+	if !slices.Contains(q.waiters, w) {
+		return <-w.done // it was admitted at the last moment
+	}
+	q.dropWaiters(func(x *waiter) bool { return x == w }, nil)
+	return fmt.Errorf("pocketmq: waiting for room in queue '%s': %w", q.name, ctx.Err())
+}
+
+// admitWaiters lets in as many waiting publishers as there is room for now.
+func (q *queue) admitWaiters() {
+	n := 0
+	for n < len(q.waiters) && q.admit(q.waiters[n].item) {
+		q.waiters[n].done <- nil
+		n++
+	}
+	q.waiters = slices.Delete(q.waiters, 0, n)
+	if len(q.waiters) == 0 {
+		q.waiters = nil
+		q.setEager(eagerWaiters, false)
+	}
+}
+
+// setEager changes q.eager; q.mu is held.
+func (q *queue) setEager(reason uint32, on bool) {
+	flags := q.eager.Load()
+	if on {
+		q.eager.Store(flags | reason)
+	} else if flags&reason != 0 {
+		q.eager.Store(flags &^ reason)
+	}
+}
+
+// collect applies the acks that a lone consumer has not handed in yet. With
+// several consumers there are none. q.mu is held.
+func (q *queue) collect() {
+	if len(q.consumers) == 1 {
+		q.consumers[0].collect()
+	}
+}
+
+// lock locks the queue with all acks applied, for a look or a step that must
+// see what is true at this moment.
+func (q *queue) lock() {
+	q.mu.Lock()
+	q.collect()
+}
+
+// unlock ends a step: it lets waiting publishers in, unlocks, and does what must
+// be done outside the lock.
+func (q *queue) unlock() {
+	if q.waiters != nil {
+		q.admitWaiters()
+	}
+	if q.eager.Load()&eagerDraining != 0 {
+		q.broker.signalDrain()
+	}
+	woken := q.fifo.Woken()
+	if len(woken) == 0 {
+		q.mu.Unlock()
+		return
+	}
+	var few [4]*fifo.Consumer[item]
+	wakes := append(few[:0], woken...)
+	clear(woken)
+	q.mu.Unlock()
+	for _, c := range wakes {
+		wake(c)
+	}
+}
+
+// wakeLater has unlock wake c, which may be nil.
+func (q *queue) wakeLater(c *fifo.Consumer[item]) {
+	if c != nil {
+		q.fifo.Wake(c)
+	}
+}
+
+func wake(c *fifo.Consumer[item]) { c.Owner.(*Consumer).wakeOne() }
+
+// subscribe adds a consumer.
+func (q *queue) subscribe(c *Consumer) error {
+	q.lock()
+	defer q.unlock()
+	if q.gone != nil {
+		return q.whyGone()
+	}
+	if len(q.consumers) > 0 {
+		q.setEager(eagerShared, true)
+		q.collect()
+	}
+	if err := q.fifo.Subscribe(&c.core); err != nil {
+		q.updateShared()
+		return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
+	}
+	q.consumers = append(q.consumers, c)
+	return nil
+}
+
+// unsubscribe removes a consumer, and reports whether the queue ends with it.
+// q.mu is held.
+func (q *queue) unsubscribe(c *Consumer, unseen []entry) (ended bool) {
+	q.fifo.Unsubscribe(&c.core, unseen)
+	if q.gone != nil {
+		q.fifo.Purge()
+	}
+	q.consumers = slices.DeleteFunc(q.consumers, func(x *Consumer) bool { return x == c })
+	q.updateShared()
+	if q.autoDelete && len(q.consumers) == 0 && q.gone == nil {
+		q.end(errGone)
+		return true
+	}
+	return false
+}
+
+func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1) }
+
+// whyGone is what those learn who want to use a queue that ended.
+func (q *queue) whyGone() error {
+	if q.gone == errGone {
+		return notFound("no queue '%s' in vhost '%s'", q.name, q.broker.vhost)
+	}
+	return q.gone
+}
+
+// end makes the queue exist no longer: what waits in it is gone, and publishers
+// that wait for room learn why. The caller cancels the consumers and removes the
+// queue from the broker's tables, without the lock. q.mu is held.
+func (q *queue) end(why error) {
+	q.gone = why
+	q.fifo.Purge()
+	if why == errGone {
+		why = q.deleted()
+	}
+	q.dropWaiters(func(*waiter) bool { return true }, why)
+}
+
+// deleted is what those learn who used a queue when it was deleted.
+func (q *queue) deleted() error {
+	return newError(ErrQueueDeleted, CodeNotFound, "queue '%s' in vhost '%s' was deleted", q.name, q.broker.vhost)
+}
+
+// dropWaiters sends the waiting publishers away for whom which holds. q.mu is
+// held.
+func (q *queue) dropWaiters(which func(*waiter) bool, why error) {
+	q.waiters = slices.DeleteFunc(q.waiters, func(w *waiter) bool {
+		if !which(w) {
+			return false
+		}
+		w.done <- why
+		return true
+	})
+	if len(q.waiters) == 0 {
+		q.waiters = nil
+		q.setEager(eagerWaiters, false)
+	}
+}
+
+// delete ends the queue if the conditions of c hold, and returns the number of
+// messages that waited in it (QUEUE-24 to QUEUE-27).
+func (q *queue) delete(c deleteConfig, why error) (int, error) {
+	q.lock()
+	defer q.unlock()
+	n := q.fifo.Ready()
+	switch {
+	case q.gone != nil:
+		return 0, nil
+	case c.ifEmpty && n > 0:
+		return 0, preconditionFailed("queue '%s' in vhost '%s' not empty", q.name, q.broker.vhost)
+	case c.ifUnused && len(q.consumers) > 0:
+		return 0, preconditionFailed("queue '%s' in vhost '%s' in use", q.name, q.broker.vhost)
+	}
+	q.end(why)
+	return n, nil
+}
+
+// cancelConsumers ends all consumers; q.mu is not held.
+func (q *queue) cancelConsumers(why error) {
+	q.mu.Lock()
+	all := slices.Clone(q.consumers)
+	q.mu.Unlock()
+	for _, c := range all {
+		c.end(why)
+	}
+}
+
+func (q *queue) purge() int {
+	q.lock()
+	defer q.unlock()
+	return q.fifo.Purge()
+}
+
+// info returns what a declaration answers.
+func (q *queue) info() QueueInfo {
+	q.lock()
+	defer q.unlock()
+	return QueueInfo{Name: q.name, Messages: q.fifo.Ready(), Consumers: len(q.consumers)}
+}
+
+// isGone reports whether the queue was deleted.
+func (q *queue) isGone() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.gone != nil
+}

@@ -1,0 +1,364 @@
+package pocketmq
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync"
+)
+
+// Session is a part of an application that uses the broker, as a connection is
+// in AMQP: it alone may use the queues it declared Exclusive, and when it is
+// closed they are deleted, its consumers end, and what it had not settled goes
+// back to the queues. Make it with (*Broker).Session. Its methods are those of
+// Client.
+type Session struct {
+	broker *Broker
+	root   bool // the broker's own, for what is done without a session
+
+	mu        sync.Mutex           // taken after all other locks; guards the fields below
+	consumers map[string]*Consumer // by tag
+	got       map[*queue]*holder   // what Get handed out
+	owned     map[*queue]struct{}  // exclusive queues
+	closed    bool
+}
+
+func newSession(b *Broker) *Session {
+	return &Session{broker: b, consumers: map[string]*Consumer{}, got: map[*queue]*holder{}}
+}
+
+// check reports whether work may begin.
+func (s *Session) check(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.broker.check(ctx); err != nil {
+		return err
+	}
+	if s.root {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errSessionClosed
+	}
+	return nil
+}
+
+// DeclareExchange is described at Client.
+func (s *Session) DeclareExchange(ctx context.Context, name, kind string, opts ...ExchangeOption) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	var c exchangeConfig
+	for _, o := range opts {
+		if o != nil {
+			o.exchange(&c)
+		}
+	}
+	return s.broker.declareExchange(name, kind, c)
+}
+
+// DeleteExchange is described at Client.
+func (s *Session) DeleteExchange(ctx context.Context, name string, opts ...DeleteOption) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	return s.broker.deleteExchange(name, deleteConfigOf(opts))
+}
+
+// DeclareQueue is described at Client.
+func (s *Session) DeclareQueue(ctx context.Context, name string, opts ...QueueOption) (QueueInfo, error) {
+	if err := s.check(ctx); err != nil {
+		return QueueInfo{}, err
+	}
+	var c queueConfig
+	for _, o := range opts {
+		if o != nil {
+			o.queue(&c)
+		}
+	}
+	q, err := s.broker.declareQueue(s, name, c)
+	if err != nil {
+		return QueueInfo{}, err
+	}
+	return q.info(), nil
+}
+
+// DeleteQueue is described at Client.
+func (s *Session) DeleteQueue(ctx context.Context, name string, opts ...DeleteOption) (int, error) {
+	if err := s.check(ctx); err != nil {
+		return 0, err
+	}
+	return s.broker.deleteQueue(s, name, deleteConfigOf(opts))
+}
+
+func deleteConfigOf(opts []DeleteOption) (c deleteConfig) {
+	for _, o := range opts {
+		if o != nil {
+			o.delete(&c)
+		}
+	}
+	return c
+}
+
+// PurgeQueue is described at Client.
+func (s *Session) PurgeQueue(ctx context.Context, name string) (int, error) {
+	q, err := s.queue(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return q.purge(), nil
+}
+
+// Bind is described at Client.
+func (s *Session) Bind(ctx context.Context, queue, exchange, key string, opts ...BindOption) error {
+	return s.bind(ctx, bindRequest{source: exchange, queue: queue, key: key}, opts)
+}
+
+// Unbind is described at Client.
+func (s *Session) Unbind(ctx context.Context, queue, exchange, key string, opts ...BindOption) error {
+	return s.bind(ctx, bindRequest{source: exchange, queue: queue, key: key, undo: true}, opts)
+}
+
+// BindExchange is described at Client.
+func (s *Session) BindExchange(ctx context.Context, destination, source, key string, opts ...BindOption) error {
+	return s.bind(ctx, bindRequest{source: source, exchange: destination, toExchange: true, key: key}, opts)
+}
+
+// UnbindExchange is described at Client.
+func (s *Session) UnbindExchange(ctx context.Context, destination, source, key string, opts ...BindOption) error {
+	return s.bind(ctx, bindRequest{source: source, exchange: destination, toExchange: true, key: key, undo: true}, opts)
+}
+
+func (s *Session) bind(ctx context.Context, r bindRequest, opts []BindOption) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	var c bindConfig
+	for _, o := range opts {
+		if o != nil {
+			o.bind(&c)
+		}
+	}
+	r.args = c.args
+	return s.broker.bind(s, r)
+}
+
+// Publish is described at Client.
+func (s *Session) Publish(ctx context.Context, exchange, key string, m *Message, opts ...PublishOption) error {
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	var flags PublishOption
+	for _, o := range opts {
+		flags |= o
+	}
+	return s.broker.publish(ctx, exchange, key, m, flags)
+}
+
+// Consume is described at Client.
+func (s *Session) Consume(ctx context.Context, queue string, opts ...ConsumeOption) (*Consumer, error) {
+	c, err := consumeConfigOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	if c.concurrency != 0 {
+		return nil, invalid("Concurrency is for Handle: the goroutines that fetch are yours")
+	}
+	if !c.prefetchSet {
+		c.prefetch = DefaultPrefetch
+	}
+	return s.consume(ctx, queue, c)
+}
+
+// Handle is described at Client.
+func (s *Session) Handle(ctx context.Context, queue string, h Handler, opts ...ConsumeOption) (*Consumer, error) {
+	if h == nil {
+		return nil, invalid("Handle: the handler is nil; to fetch messages yourself, use Consume")
+	}
+	cfg, err := consumeConfigOf(opts)
+	if err != nil {
+		return nil, err
+	}
+	cfg.concurrency = max(cfg.concurrency, 1)
+	if !cfg.prefetchSet {
+		cfg.prefetch = cfg.concurrency
+	}
+	c, err := s.consume(ctx, queue, cfg)
+	if err != nil {
+		return nil, err
+	}
+	c.start(ctx, h, cfg.concurrency)
+	return c, nil
+}
+
+func consumeConfigOf(opts []ConsumeOption) (c consumeConfig, err error) {
+	for _, o := range opts {
+		if o != nil {
+			o.consume(&c)
+		}
+	}
+	return c, c.err
+}
+
+func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (*Consumer, error) {
+	q, err := s.queue(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	c := newConsumer(s, q, cfg)
+	if err := s.remember(c); err != nil {
+		return nil, err
+	}
+	if err := q.subscribe(c); err != nil {
+		s.forget(c)
+		return nil, err
+	}
+	if s.isClosed() { // meanwhile; Close may have missed the consumer
+		c.end(errSessionClosed)
+		return nil, errSessionClosed
+	}
+	c.endWith(ctx)
+	return c, nil
+}
+
+// remember enters c under its tag, making one up if it has none.
+func (s *Session) remember(c *Consumer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.tag == "" {
+		c.tag = "amq.ctag-" + randomName()
+	}
+	if _, taken := s.consumers[c.tag]; taken {
+		return newError(ErrNotAllowed, CodeNotAllowed, "attempt to reuse consumer tag '%s'", c.tag)
+	}
+	s.consumers[c.tag] = c
+	return nil
+}
+
+func (s *Session) forget(c *Consumer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.consumers[c.tag] == c {
+		delete(s.consumers, c.tag)
+	}
+}
+
+func (s *Session) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// Get is described at Client.
+func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Delivery, bool, error) {
+	var c getConfig
+	for _, o := range opts {
+		if o != nil {
+			o.get(&c)
+		}
+	}
+	q, err := s.queue(ctx, queue)
+	if err != nil {
+		return Delivery{}, false, err
+	}
+	return s.holderOf(q).get(c.autoAck)
+}
+
+// holderOf returns what holds the messages got from q.
+func (s *Session) holderOf(q *queue) *holder {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	h := s.got[q]
+	if h == nil {
+		h = &holder{queue: q, eager: true}
+		if !s.closed {
+			s.got[q] = h
+		}
+	}
+	return h
+}
+
+// queue finds a queue that this session may use.
+func (s *Session) queue(ctx context.Context, name string) (*queue, error) {
+	if err := s.check(ctx); err != nil {
+		return nil, err
+	}
+	q, err := s.broker.findQueue(name)
+	if err != nil {
+		return nil, err
+	}
+	return q, s.mayUse(q)
+}
+
+// mayUse reports whether q is another session's (QUEUE-14).
+func (s *Session) mayUse(q *queue) error {
+	if q.owner == nil || q.owner == s {
+		return nil
+	}
+	return s.broker.locked(q)
+}
+
+// Close is described at Client.
+func (s *Session) Close() error {
+	if s.root {
+		return s.broker.Close()
+	}
+	s.end(errSessionClosed)
+	s.broker.forgetSession(s)
+	for q := range s.takeOwned() {
+		_, _ = s.broker.removeQueue(q, deleteConfig{}) // without conditions it cannot fail
+	}
+	return nil
+}
+
+// own enters an exclusive queue, unless the session was closed, and disown takes
+// it out.
+func (s *Session) own(q *queue) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	if s.owned == nil {
+		s.owned = map[*queue]struct{}{}
+	}
+	s.owned[q] = struct{}{}
+	return true
+}
+
+func (s *Session) disown(q *queue) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.owned, q)
+}
+
+func (s *Session) takeOwned() map[*queue]struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	owned := s.owned
+	s.owned = nil
+	return owned
+}
+
+// end closes the session. It waits for running handlers.
+func (s *Session) end(why error) {
+	s.mu.Lock()
+	s.closed = true
+	consumers := slices.Collect(maps.Values(s.consumers))
+	got := s.got
+	s.got = nil
+	s.mu.Unlock()
+	for _, c := range consumers {
+		c.end(why)
+	}
+	s.broker.waitFor(consumers)
+	for _, c := range consumers {
+		c.returnAll()
+	}
+	for _, h := range got {
+		h.returnAll()
+	}
+}

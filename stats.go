@@ -1,0 +1,142 @@
+package pocketmq
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// Stats is what a Broker looks like at one moment. Each part is exact when it is
+// taken, but they are taken one after another.
+type Stats struct {
+	Exchanges []ExchangeStats // by name
+	Queues    []QueueStats    // by name
+}
+
+// ExchangeStats describes an exchange.
+type ExchangeStats struct {
+	Name       string
+	Kind       string
+	Durable    bool
+	AutoDelete bool
+	Internal   bool
+	Alternate  string         // the alternate exchange; "" if there is none
+	Bindings   []BindingStats // that lead away from it, by destination and key
+
+	Published  uint64 // messages published to it; what other exchanges pass on does not count
+	Unroutable uint64 // of these, messages that reached no queue
+}
+
+// BindingStats describes a binding.
+type BindingStats struct {
+	Destination string
+	ToExchange  bool // the destination is an exchange, not a queue
+	Key         string
+	Arguments   Table // must not be changed
+}
+
+// QueueStats describes a queue. The counters run from its declaration on.
+type QueueStats struct {
+	Name       string
+	Durable    bool
+	AutoDelete bool
+	Exclusive  bool
+	MaxLength  int // messages that may wait; -1 is any number
+	Overflow   OverflowPolicy
+
+	Ready             int // messages that wait for a consumer
+	Unacked           int // messages held by consumers or taken with Get, and not settled
+	WaitingPublishers int // calls of Publish that wait for room
+	Consumers         []ConsumerStats
+
+	Published   uint64 // messages that came in
+	Delivered   uint64 // deliveries, redeliveries included
+	Redelivered uint64 // deliveries of messages that had been delivered before
+	Acked       uint64 // messages done with
+	Rejected    uint64 // messages refused by Reject, or Nack without requeue
+	Returned    uint64 // deliveries that came back to the queue
+	Dropped     uint64 // messages dropped from the head because the queue was full
+	Refused     uint64 // publishes refused because the queue was full
+	Purged      uint64 // messages removed by PurgeQueue
+}
+
+// ConsumerStats describes a consumer.
+type ConsumerStats struct {
+	Tag       string
+	Prefetch  int // 0 is no limit
+	Priority  int
+	Exclusive bool
+	AutoAck   bool
+	Unacked   int // messages assigned to it and not settled
+}
+
+// Stats returns a snapshot.
+func (b *Broker) Stats() Stats {
+	var s Stats
+	for _, x := range b.exchanges.All() {
+		s.Exchanges = append(s.Exchanges, b.exchangeStats(x))
+	}
+	for _, q := range b.queues.All() {
+		s.Queues = append(s.Queues, q.stats())
+	}
+	slices.SortFunc(s.Exchanges, func(a, b ExchangeStats) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Queues, func(a, b QueueStats) int { return cmp.Compare(a.Name, b.Name) })
+	return s
+}
+
+// Queue returns the part that describes one queue, and false if there is none of
+// that name.
+func (s Stats) Queue(name string) (QueueStats, bool) {
+	i := slices.IndexFunc(s.Queues, func(q QueueStats) bool { return q.Name == name })
+	if i < 0 {
+		return QueueStats{}, false
+	}
+	return s.Queues[i], true
+}
+
+// Exchange is Queue for exchanges.
+func (s Stats) Exchange(name string) (ExchangeStats, bool) {
+	i := slices.IndexFunc(s.Exchanges, func(x ExchangeStats) bool { return x.Name == name })
+	if i < 0 {
+		return ExchangeStats{}, false
+	}
+	return s.Exchanges[i], true
+}
+
+func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
+	s := ExchangeStats{
+		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternate,
+		Published: x.published.Load(), Unroutable: x.unroutable.Load(),
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, n := range x.bindings {
+		s.Bindings = append(s.Bindings, BindingStats{
+			Destination: n.to.name(), ToExchange: n.to.exchange != nil, Key: n.key, Arguments: maps.Clone(n.args),
+		})
+	}
+	slices.SortFunc(s.Bindings, func(a, b BindingStats) int {
+		return cmp.Or(cmp.Compare(a.Destination, b.Destination), cmp.Compare(a.Key, b.Key))
+	})
+	return s
+}
+
+func (q *queue) stats() QueueStats {
+	q.lock()
+	defer q.unlock()
+	n := q.fifo.Counts()
+	s := QueueStats{
+		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
+		MaxLength: q.fifo.Limit(), Overflow: q.overflow,
+		Ready: q.fifo.Ready(), Unacked: q.fifo.Unacked(), WaitingPublishers: len(q.waiters),
+		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
+		Rejected: n.Rejected, Returned: n.Returned, Dropped: n.Dropped, Refused: q.rejected, Purged: n.Purged,
+	}
+	for _, c := range q.consumers {
+		s.Consumers = append(s.Consumers, ConsumerStats{
+			Tag: c.tag, Prefetch: c.core.Prefetch, Priority: int(c.core.Priority), Exclusive: c.core.Exclusive,
+			AutoAck: c.autoAck, Unacked: c.core.Unacked(),
+		})
+	}
+	return s
+}
