@@ -18,9 +18,9 @@ func must(tb testing.TB, err error) {
 
 func BenchmarkChannel(b *testing.B) {
 	type message struct {
-		msg *pocketmq.Message
+		msg           *pocketmq.Message
 		exchange, key string
-		seq uint64
+		seq           uint64
 	}
 	ch := make(chan message, 4096)
 	m := &pocketmq.Message{Body: make([]byte, 64)}

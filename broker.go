@@ -69,8 +69,13 @@ func New(opts ...Option) *Broker {
 }
 
 // Session returns a new session.
-func (b *Broker) Session() *Session {
+func (b *Broker) Session(opts ...SessionOption) *Session {
 	s := newSession(b)
+	for _, o := range opts {
+		if o != nil {
+			o(s)
+		}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.phase.Load() == closed {
@@ -132,9 +137,15 @@ func (b *Broker) deliver(ctx context.Context, x *exchange, key string, m *Messag
 	if m.Headers == nil && x.exact != nil {
 		// Most messages: the destinations are known, and all of them are queues.
 		if t := x.exact.targets(key); t != nil && len(t.queues) > 0 && len(t.exchanges) == 0 {
-			return pushAll(ctx, t.queues, item{m, x, key})
+			return pushAll(ctx, t.queues, &item{m, x, key})
 		}
 	}
+	return b.deliverWidely(ctx, x, key, m)
+}
+
+// deliverWidely is deliver for messages that need a look at their headers, or
+// at other exchanges.
+func (b *Broker) deliverWidely(ctx context.Context, x *exchange, key string, m *Message) (routed bool, err error) {
 	more, err := m.moreKeys()
 	if err != nil {
 		return true, err
@@ -142,10 +153,10 @@ func (b *Broker) deliver(ctx context.Context, x *exchange, key string, m *Messag
 	r := routings.Get().(*routing)
 	defer r.release()
 	r.run(b, x, key, more, m)
-	return pushAll(ctx, r.queues, item{m.withoutBCC(), x, key})
+	return pushAll(ctx, r.queues, &item{m.withoutBCC(), x, key})
 }
 
-func pushAll(ctx context.Context, queues []*queue, it item) (routed bool, err error) {
+func pushAll(ctx context.Context, queues []*queue, it *item) (routed bool, err error) {
 	for _, q := range queues {
 		e := q.push(ctx, it)
 		if e == errGone {
@@ -286,7 +297,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	var owner *Session
 	if c.exclusive {
-		owner = s
+		owner = s.owner()
 		c.durable = false // its end is its session's (QUEUE-19)
 	}
 	q := newQueue(b, name, c, owner)
@@ -295,6 +306,9 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	if stale, ok := b.queues.Load(name); ok {
 		b.removeInbound(destination{queue: stale}) // it is gone, and about to be removed
+	}
+	if b.phase.Load() == draining {
+		q.setEager(eagerDraining, true) // releasePublishers did not see it
 	}
 	b.queues.Store(name, q)
 	return q, nil
@@ -494,7 +508,7 @@ func (b *Broker) busy() bool {
 	for _, q := range b.queues.All() {
 		q.lock()
 		busy := len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Unacked() > 0
-		q.unlock()
+		q.release()
 		if busy {
 			return true
 		}
@@ -521,11 +535,11 @@ func (b *Broker) Close() error {
 	b.signalDrain() // a Shutdown under way gives up
 	b.mu.Lock()
 	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
-	clear(b.sessions)
 	b.mu.Unlock()
 	b.endQueues()
 	for _, s := range sessions {
 		s.end(errBrokerClosed)
+		b.forgetSession(s)
 	}
 	return nil
 }

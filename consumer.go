@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
 // Consumer receives the messages of one queue; Consume and Handle make it. Its
@@ -20,17 +21,17 @@ type Consumer struct {
 	tag     string
 	session *Session
 	autoAck bool
+	notify  func() // called instead of waking a goroutine; nil = none
 
 	wake chan struct{} // gets a token when something is assigned to an idle consumer
 	over chan struct{} // closed when the consumer ends
 	done chan struct{} // closed when it has ended and its goroutines have returned
 
 	// Guarded by holder.mu.
-	batch   []entry // fetched from the queue; those from next on are not handed out
-	next    int
-	waiting int   // goroutines that found nothing, and wait
-	running int   // goroutines of the consumer, plus 1 until it ends
-	err     error // why the consumer ended; nil while it has not
+	batch   ring.Ring[entry] // fetched from the queue and not handed out
+	waiting int              // goroutines that found nothing, and wait
+	running int              // goroutines of the consumer, plus 1 until it ends
+	err     error            // why the consumer ended; nil while it has not
 	channel chan Delivery
 
 	unwatch      func() bool        // stops watching Consume's context; nil if it never ends
@@ -40,7 +41,7 @@ type Consumer struct {
 func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c := &Consumer{
 		core: fifo.Consumer[item]{Priority: cfg.priority, Prefetch: cfg.prefetch, Exclusive: cfg.exclusive},
-		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, running: 1,
+		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, notify: cfg.notify, running: 1,
 		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.core.Owner = c
@@ -69,13 +70,16 @@ func (c *Consumer) Err() error {
 // Receive waits for the next message. It returns an error if ctx ends first, or
 // if the consumer has ended: that of Err.
 func (c *Consumer) Receive(ctx context.Context) (Delivery, error) {
-	return c.receive(ctx, c.autoAck)
+	var d Delivery
+	err := c.receive(ctx, c.autoAck, &d)
+	return d, err
 }
 
 // TryReceive returns the next message if there is one now. The error is as for
 // Receive.
 func (c *Consumer) TryReceive() (d Delivery, ok bool, err error) {
-	return c.tryReceive(c.autoAck, false)
+	ok, err = c.tryReceive(c.autoAck, false, &d)
+	return d, ok, err
 }
 
 // Deliveries ranges over the messages as they come:
@@ -88,7 +92,8 @@ func (c *Consumer) TryReceive() (d Delivery, ok bool, err error) {
 func (c *Consumer) Deliveries() iter.Seq2[Delivery, error] {
 	return func(yield func(Delivery, error) bool) {
 		for {
-			d, err := c.Receive(context.Background())
+			var d Delivery
+			err := c.receive(context.Background(), c.autoAck, &d)
 			if errors.Is(err, ErrCanceled) {
 				return
 			}
@@ -151,8 +156,8 @@ func (c *Consumer) forward() {
 	defer close(c.channel)
 	for {
 		// The message must not count as acked before somebody has it.
-		d, err := c.receive(context.Background(), false)
-		if err != nil {
+		var d Delivery
+		if err := c.receive(context.Background(), false, &d); err != nil {
 			return
 		}
 		tag := d.tag
@@ -171,17 +176,17 @@ func (c *Consumer) forward() {
 	}
 }
 
-func (c *Consumer) receive(ctx context.Context, autoAck bool) (Delivery, error) {
+func (c *Consumer) receive(ctx context.Context, autoAck bool, d *Delivery) error {
 	if err := ctx.Err(); err != nil {
-		return Delivery{}, err
+		return err
 	}
 	for {
-		d, ok, err := c.tryReceive(autoAck, true)
+		ok, err := c.tryReceive(autoAck, true, d)
 		if ok || err != nil {
-			return d, err
+			return err
 		}
 		if err := c.wait(ctx); err != nil {
-			return Delivery{}, err
+			return err
 		}
 	}
 }
@@ -189,66 +194,45 @@ func (c *Consumer) receive(ctx context.Context, autoAck bool) (Delivery, error) 
 // tryReceive hands out the next message of the batch, or of the next batch. If
 // there is none and park is set, the caller is counted as waiting and must call
 // wait.
-func (c *Consumer) tryReceive(autoAck, park bool) (d Delivery, ok bool, err error) {
+func (c *Consumer) tryReceive(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	c.mu.Lock()
-	if c.next == len(c.batch) {
+	if c.batch.Len() == 0 {
 		c.mu.Unlock()
-		return c.fetch(autoAck, park)
+		return c.fetch(autoAck, park, d)
 	}
-	flush, more := c.handOut(&d, autoAck)
+	flush, more := c.handOut(autoAck, d)
 	c.mu.Unlock()
-	if more {
-		c.wakeOne()
-	}
-	if flush {
-		c.flush()
-	}
-	return d, true, nil
+	c.handedOut(flush, more)
+	return true, nil
 }
 
 // fetch is tryReceive for a batch that is used up: it hands in the acks and gets
 // a new batch from the queue.
-func (c *Consumer) fetch(autoAck, park bool) (d Delivery, ok bool, err error) {
+func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	q := c.queue
 	q.mu.Lock()
 	c.mu.Lock()
-	if c.next == len(c.batch) && c.err == nil {
-		c.apply()
-		c.batch, c.next = q.fifo.Take(&c.core, c.spare(), c.waiting > 0), 0
-		c.starved = len(c.batch) == 0 && c.core.OutOfCredit()
+	if c.batch.Len() == 0 && c.err == nil {
+		acked := c.takeAcked()
+		q.fifo.Fetch(&c.core, acked, &c.batch, c.waiting > 0)
+		c.starved = c.batch.Len() == 0 && c.core.OutOfCredit()
 	}
 	var flush, more bool
-	if ok = c.next < len(c.batch); ok {
-		flush, more = c.handOut(&d, autoAck)
+	if ok = c.batch.Len() > 0; ok {
+		flush, more = c.handOut(autoAck, d)
 	} else if err = c.err; err == nil && park {
 		c.waiting++
 	}
 	c.mu.Unlock()
 	c.unlock()
-	if more {
-		c.wakeOne()
-	}
-	if flush {
-		c.flush()
-	}
-	return d, ok, err
+	c.handedOut(flush, more)
+	return ok, err
 }
 
-// spare returns the memory of the used batch, for the next inbox, unless it is
-// what a burst left behind.
-func (c *Consumer) spare() []entry {
-	if cap(c.batch) > 4*DefaultPrefetch && len(c.batch) < cap(c.batch)/4 {
-		return nil
-	}
-	return c.batch
-}
-
-// handOut makes the next entry of the batch a delivery. It reports whether the
-// caller, once it has unlocked, must flush, and wake another goroutine for the
-// rest of the batch. c.mu is held.
-func (c *Consumer) handOut(d *Delivery, autoAck bool) (flush, more bool) {
-	e := &c.batch[c.next]
-	c.next++
+// handOut makes the next entry of the batch a delivery. The caller holds c.mu,
+// and passes what it returns to handedOut when it has unlocked.
+func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
+	e := c.batch.Front()
 	c.fill(d, e)
 	d.ConsumerTag = c.tag
 	if autoAck {
@@ -258,7 +242,19 @@ func (c *Consumer) handOut(d *Delivery, autoAck bool) (flush, more bool) {
 		d.tag = c.unacked.Add(*e)
 	}
 	*e = entry{}
-	return flush, c.waiting > 0 && c.next < len(c.batch)
+	c.batch.Advance()
+	return flush, c.waiting > 0 && c.batch.Len() > 0
+}
+
+// handedOut finishes handOut: it hands in the acks, and wakes another goroutine
+// for the rest of the batch.
+func (c *Consumer) handedOut(flush, more bool) {
+	if flush {
+		c.flush()
+	}
+	if more {
+		c.wakeOne()
+	}
 }
 
 // wait parks a goroutine that tryReceive counted as waiting, until there may be a
@@ -279,6 +275,9 @@ func (c *Consumer) wait(ctx context.Context) (err error) {
 // wakeOne lets one waiting goroutine look for messages. If none waits yet the
 // token stays, so that it is not missed.
 func (c *Consumer) wakeOne() {
+	if c.notify != nil {
+		c.notify()
+	}
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -298,8 +297,7 @@ func (c *Consumer) end(why error) {
 	c.err = why
 	c.eager = true // from now on the queue does not know whom to collect from
 	c.apply()
-	ended := q.unsubscribe(c, c.batch[c.next:])
-	c.batch, c.next = nil, 0
+	ended := q.unsubscribe(c)
 	close(c.over)
 	unwatch, stop := c.unwatch, c.stopHandlers
 	c.mu.Unlock()
@@ -309,6 +307,9 @@ func (c *Consumer) end(why error) {
 	}
 	if stop != nil && errors.Is(why, ErrClosed) {
 		stop()
+	}
+	if c.notify != nil {
+		c.notify()
 	}
 	c.session.forget(c)
 	if ended {

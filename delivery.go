@@ -15,6 +15,9 @@ type Delivery struct {
 	ConsumerTag string // the consumer that received it; "" for Get
 	Redelivered bool   // it was delivered before, to whomever, and came back
 
+	// MessageCount is how many messages waited behind this one, for Get only.
+	MessageCount int
+
 	returns uint32 // how often
 	tag     uint64 // 0 = needs no settling
 	from    *holder

@@ -1,7 +1,6 @@
 package pocketmq
 
 import (
-	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -54,7 +53,19 @@ type headersMatcher struct {
 
 type headerPair struct {
 	key  string
-	want any // normalised; nil = the key need only be present (ROUTE-17)
+	want any // normalised, or nested; nil = the key need only be present (ROUTE-17)
+}
+
+// nested is an array or table as canonical writes it: element types count
+// (ROUTE-20).
+type nested string
+
+func comparableValue(v any) any {
+	switch v.(type) {
+	case []any, Table:
+		return nested(canonical(v))
+	}
+	return normal(v)
 }
 
 func newHeadersMatcher(b *binding) *headersMatcher {
@@ -65,7 +76,7 @@ func newHeadersMatcher(b *binding) *headersMatcher {
 		if k == "x-match" || !withX && strings.HasPrefix(k, "x-") {
 			continue
 		}
-		h.pairs = append(h.pairs, headerPair{k, normal(v)})
+		h.pairs = append(h.pairs, headerPair{k, comparableValue(v)})
 	}
 	return h
 }
@@ -86,16 +97,7 @@ func (p headerPair) matches(v any, present bool) bool {
 	if p.want == nil || !present {
 		return present
 	}
-	switch want := p.want.(type) {
-	case []any, Table:
-		return reflect.DeepEqual(want, v) // element types count (ROUTE-20)
-	default:
-		switch v.(type) {
-		case []any, Table:
-			return false
-		}
-		return want == normal(v)
-	}
+	return p.want == comparableValue(v)
 }
 
 // normal makes values comparable that only differ in how they were encoded: the

@@ -59,6 +59,24 @@ func (c *Consumer) start(ctx context.Context, h Handler, n int) {
 	}
 }
 
+// stop ends the context of the handlers, if there are any.
+func (c *Consumer) stop() {
+	c.mu.Lock()
+	stop := c.stopHandlers
+	c.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// isOver reports whether the consumer has ended, its goroutines have returned,
+// and everything it received is settled.
+func (c *Consumer) isOver() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.running == 0 && c.unacked.Len() == 0
+}
+
 // work runs a handler for the messages of c until it ends.
 func (c *Consumer) work(ctx context.Context, h Handler) {
 	returned := false
@@ -70,8 +88,8 @@ func (c *Consumer) work(ctx context.Context, h Handler) {
 		c.leave()
 	}()
 	for {
-		d, err := c.receive(context.Background(), c.autoAck)
-		if err != nil {
+		var d Delivery
+		if err := c.receive(context.Background(), c.autoAck, &d); err != nil {
 			returned = true
 			return
 		}

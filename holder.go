@@ -75,13 +75,19 @@ func (h *holder) collect() {
 
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
-	if h.acked == 0 {
-		return
+	if n := h.takeAcked(); n > 0 {
+		h.queue.fifo.Ack(h.core, n)
 	}
+}
+
+// takeAcked returns the number of acks to be handed in; both locks are held.
+func (h *holder) takeAcked() int {
 	n := h.acked
 	h.acked = 0
-	h.window.put(n)
-	h.queue.fifo.Ack(h.core, n)
+	if n > 0 {
+		h.window.put(n)
+	}
+	return n
 }
 
 // unlock ends a step of h's queue in which h may have given credit back.
@@ -165,6 +171,7 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 		return d, false, nil
 	}
 	h.fill(&d, &e)
+	d.MessageCount = q.fifo.Ready()
 	if autoAck {
 		q.fifo.Ack(nil, 1)
 		return d, true, nil

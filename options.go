@@ -57,6 +57,7 @@ type exchangeConfig struct {
 
 type queueConfig struct {
 	passive, durable, autoDelete, exclusive, unbounded bool
+	rabbitMQ                                           bool // the session has RabbitMQDefaults
 	args                                               Table
 	err                                                error
 }
@@ -74,6 +75,7 @@ type consumeConfig struct {
 	priority    int32
 	autoAck     bool
 	concurrency int
+	notify      func()
 	err         error
 }
 
@@ -287,6 +289,20 @@ func Concurrency(n int) ConsumeOption {
 		c.concurrency = n
 	})
 }
+
+// Notify has f called whenever there may be something for TryReceive after it
+// found nothing, and when the consumer ends. It is for those who serve many
+// consumers in one goroutine. f runs in the goroutine that publishes or settles:
+// it must not block, and not use the broker.
+func Notify(f func()) ConsumeOption { return consumeOption(func(c *consumeConfig) { c.notify = f }) }
+
+// SessionOption configures a Session.
+type SessionOption func(*Session)
+
+// RabbitMQDefaults makes the queues that a session declares as RabbitMQ would:
+// unbounded where MaxLength does not say otherwise, and with DropHead where
+// Overflow does not.
+func RabbitMQDefaults() SessionOption { return func(s *Session) { s.rabbitMQ = true } }
 
 // AutoAckOption fits both Consume and Get.
 type AutoAckOption struct{}

@@ -69,8 +69,11 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, owner: owner, args: c.args, broker: b}
 	q.self.queues = []*queue{q}
 	limit := DefaultMaxLength
-	if c.unbounded {
+	if c.unbounded || c.rabbitMQ {
 		limit = -1
+	}
+	if c.rabbitMQ {
+		q.overflow = DropHead
 	}
 	if n, ok := c.args["x-max-length"].(int64); ok {
 		limit = int(n)
@@ -85,7 +88,7 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 }
 
 // push adds a message, waiting for room if need be.
-func (q *queue) push(ctx context.Context, it item) error {
+func (q *queue) push(ctx context.Context, it *item) error {
 	q.mu.Lock()
 	if q.gone != nil {
 		defer q.mu.Unlock()
@@ -103,7 +106,7 @@ func (q *queue) push(ctx context.Context, it item) error {
 }
 
 // pushFull goes on with push, and unlocks the queue.
-func (q *queue) pushFull(ctx context.Context, it item) error {
+func (q *queue) pushFull(ctx context.Context, it *item) error {
 	q.collect()
 	var err error
 	switch q.overflow {
@@ -130,7 +133,7 @@ func (q *queue) pushFull(ctx context.Context, it item) error {
 }
 
 // admit pushes a message if there is room for it, or a consumer takes it at once.
-func (q *queue) admit(it item) bool {
+func (q *queue) admit(it *item) bool {
 	if !q.fifo.Full() {
 		q.wakeLater(q.fifo.Push(it))
 		return true
@@ -142,8 +145,8 @@ func (q *queue) admit(it item) bool {
 
 // wait queues a publisher up until its message was admitted or ctx ends. The
 // queue is locked, and is not when wait returns.
-func (q *queue) wait(ctx context.Context, it item) error {
-	w := &waiter{ctx: ctx, item: it, done: make(chan error, 1)}
+func (q *queue) wait(ctx context.Context, it *item) error {
+	w := &waiter{ctx: ctx, item: *it, done: make(chan error, 1)}
 	q.waiters = append(q.waiters, w)
 	// The flag comes first: an ack either is collected here or sees the flag.
 	q.setEager(eagerWaiters, true)
@@ -166,7 +169,7 @@ func (q *queue) wait(ctx context.Context, it item) error {
 // admitWaiters lets in as many waiting publishers as there is room for now.
 func (q *queue) admitWaiters() {
 	n := 0
-	for n < len(q.waiters) && q.admit(q.waiters[n].item) {
+	for n < len(q.waiters) && q.admit(&q.waiters[n].item) {
 		q.waiters[n].done <- nil
 		n++
 	}
@@ -187,16 +190,18 @@ func (q *queue) setEager(reason uint32, on bool) {
 	}
 }
 
-// collect applies the acks that a lone consumer has not handed in yet. With
-// several consumers there are none. q.mu is held.
+// collect applies the acks that a lone consumer has not handed in, and assigns
+// it what it has not fetched. With several consumers there is nothing of the
+// sort. q.mu is held.
 func (q *queue) collect() {
 	if len(q.consumers) == 1 {
 		q.consumers[0].collect()
+		q.fifo.Dispatch()
 	}
 }
 
-// lock locks the queue with all acks applied, for a look or a step that must
-// see what is true at this moment.
+// lock locks the queue and collects, for a look or a step that must see what is
+// true at this moment.
 func (q *queue) lock() {
 	q.mu.Lock()
 	q.collect()
@@ -205,11 +210,16 @@ func (q *queue) lock() {
 // unlock ends a step: it lets waiting publishers in, unlocks, and does what must
 // be done outside the lock.
 func (q *queue) unlock() {
-	if q.waiters != nil {
-		q.admitWaiters()
-	}
 	if q.eager.Load()&eagerDraining != 0 {
 		q.broker.signalDrain()
+	}
+	q.release()
+}
+
+// release is unlock for Shutdown itself, which must not wake itself.
+func (q *queue) release() {
+	if q.waiters != nil {
+		q.admitWaiters()
 	}
 	woken := q.fifo.Woken()
 	if len(woken) == 0 {
@@ -254,9 +264,9 @@ func (q *queue) subscribe(c *Consumer) error {
 }
 
 // unsubscribe removes a consumer, and reports whether the queue ends with it.
-// q.mu is held.
-func (q *queue) unsubscribe(c *Consumer, unseen []entry) (ended bool) {
-	q.fifo.Unsubscribe(&c.core, unseen)
+// q.mu and c.mu are held.
+func (q *queue) unsubscribe(c *Consumer) (ended bool) {
+	q.fifo.Unsubscribe(&c.core, &c.batch)
 	if q.gone != nil {
 		q.fifo.Purge()
 	}

@@ -13,18 +13,53 @@ import (
 // back to the queues. Make it with (*Broker).Session. Its methods are those of
 // Client.
 type Session struct {
-	broker *Broker
-	root   bool // the broker's own, for what is done without a session
+	broker   *Broker
+	parent   *Session // nil = none
+	root     bool     // the broker's own, for what is done without a session
+	rabbitMQ bool     // see RabbitMQDefaults
 
-	mu        sync.Mutex           // taken after all other locks; guards the fields below
-	consumers map[string]*Consumer // by tag
-	got       map[*queue]*holder   // what Get handed out
-	owned     map[*queue]struct{}  // exclusive queues
+	mu        sync.Mutex             // taken after all other locks; guards the fields below
+	consumers map[string]*Consumer   // by tag
+	ended     map[*Consumer]struct{} // ended, but a handler of it may run, or a delivery not be settled
+	got       map[*queue]*holder     // what Get handed out
+	owned     map[*queue]struct{}    // exclusive queues
+	children  map[*Session]struct{}
 	closed    bool
+	tidyAt    int // how large ended and got may grow before tidy
 }
 
 func newSession(b *Broker) *Session {
-	return &Session{broker: b, consumers: map[string]*Consumer{}, got: map[*queue]*holder{}}
+	return &Session{
+		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
+	}
+}
+
+// Session returns a session that is a part of s, as a channel is of a connection
+// in AMQP. It may use what is exclusively s's, and what it declares Exclusive is
+// s's. Its consumers, their tags and its unsettled deliveries are its own, and
+// end when it or s is closed. Closing it deletes no queue.
+func (s *Session) Session() *Session {
+	child := newSession(s.broker)
+	child.parent, child.rabbitMQ = s, s.rabbitMQ
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		child.closed = true
+		return child
+	}
+	if s.children == nil {
+		s.children = map[*Session]struct{}{}
+	}
+	s.children[child] = struct{}{}
+	return child
+}
+
+// owner is the session that exclusive queues of s belong to.
+func (s *Session) owner() *Session {
+	for s.parent != nil {
+		s = s.parent
+	}
+	return s
 }
 
 // check reports whether work may begin.
@@ -73,7 +108,7 @@ func (s *Session) DeclareQueue(ctx context.Context, name string, opts ...QueueOp
 	if err := s.check(ctx); err != nil {
 		return QueueInfo{}, err
 	}
-	var c queueConfig
+	c := queueConfig{rabbitMQ: s.rabbitMQ}
 	for _, o := range opts {
 		if o != nil {
 			o.queue(&c)
@@ -213,7 +248,7 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 		return nil, err
 	}
 	if err := q.subscribe(c); err != nil {
-		s.forget(c)
+		s.release(c)
 		return nil, err
 	}
 	if s.isClosed() { // meanwhile; Close may have missed the consumer
@@ -238,12 +273,50 @@ func (s *Session) remember(c *Consumer) error {
 	return nil
 }
 
-func (s *Session) forget(c *Consumer) {
+// release makes c's tag free again.
+func (s *Session) release(c *Consumer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.consumers[c.tag] == c {
 		delete(s.consumers, c.tag)
 	}
+}
+
+// forget is release for a consumer that ended. Close must still wait for its
+// handlers, and return what it has not settled.
+func (s *Session) forget(c *Consumer) {
+	s.release(c)
+	s.mu.Lock()
+	s.ended[c] = struct{}{}
+	s.mu.Unlock()
+	s.tidy()
+}
+
+// tidyStep is how many entries the session keeps for nothing, at least.
+const tidyStep = 32
+
+// tidy forgets the consumers of which nothing is left, and what was got from
+// queues that were deleted. It looks at all of them only after their number has
+// doubled, so that it costs each of them little.
+func (s *Session) tidy() {
+	s.mu.Lock()
+	if len(s.ended)+len(s.got) < s.tidyAt {
+		s.mu.Unlock()
+		return
+	}
+	ended, queues := slices.Collect(maps.Keys(s.ended)), slices.Collect(maps.Keys(s.got))
+	s.mu.Unlock()
+	ended = slices.DeleteFunc(ended, func(c *Consumer) bool { return !c.isOver() })
+	queues = slices.DeleteFunc(queues, func(q *queue) bool { return !q.isGone() })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range ended {
+		delete(s.ended, c)
+	}
+	for _, q := range queues {
+		delete(s.got, q)
+	}
+	s.tidyAt = 2*(len(s.ended)+len(s.got)) + tidyStep
 }
 
 func (s *Session) isClosed() bool {
@@ -264,19 +337,25 @@ func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Del
 	if err != nil {
 		return Delivery{}, false, err
 	}
-	return s.holderOf(q).get(c.autoAck)
+	h := s.holderOf(q)
+	if h == nil {
+		return Delivery{}, false, errSessionClosed // meanwhile: nobody would return the message
+	}
+	return h.get(c.autoAck)
 }
 
-// holderOf returns what holds the messages got from q.
+// holderOf returns what holds the messages got from q, or nil if the session is
+// closed.
 func (s *Session) holderOf(q *queue) *holder {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	h := s.got[q]
-	if h == nil {
+	h, known := s.got[q]
+	if !known && !s.closed {
 		h = &holder{queue: q, eager: true}
-		if !s.closed {
-			s.got[q] = h
-		}
+		s.got[q] = h
+	}
+	s.mu.Unlock()
+	if !known {
+		s.tidy()
 	}
 	return h
 }
@@ -295,7 +374,7 @@ func (s *Session) queue(ctx context.Context, name string) (*queue, error) {
 
 // mayUse reports whether q is another session's (QUEUE-14).
 func (s *Session) mayUse(q *queue) error {
-	if q.owner == nil || q.owner == s {
+	if q.owner == nil || q.owner == s.owner() {
 		return nil
 	}
 	return s.broker.locked(q)
@@ -307,11 +386,21 @@ func (s *Session) Close() error {
 		return s.broker.Close()
 	}
 	s.end(errSessionClosed)
+	if s.parent != nil {
+		s.parent.forgetChild(s)
+		return nil
+	}
 	s.broker.forgetSession(s)
 	for q := range s.takeOwned() {
 		_, _ = s.broker.removeQueue(q, deleteConfig{}) // without conditions it cannot fail
 	}
 	return nil
+}
+
+func (s *Session) forgetChild(child *Session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.children, child)
 }
 
 // own enters an exclusive queue, unless the session was closed, and disown takes
@@ -343,16 +432,22 @@ func (s *Session) takeOwned() map[*queue]struct{} {
 	return owned
 }
 
-// end closes the session. It waits for running handlers.
+// end closes the session. It waits for running handlers, those of consumers that
+// were cancelled before included.
 func (s *Session) end(why error) {
 	s.mu.Lock()
 	s.closed = true
-	consumers := slices.Collect(maps.Values(s.consumers))
-	got := s.got
-	s.got = nil
+	consumers := slices.AppendSeq(slices.Collect(maps.Values(s.consumers)), maps.Keys(s.ended))
+	got := slices.Collect(maps.Values(s.got))
+	children := s.children
+	s.children = nil
 	s.mu.Unlock()
+	for child := range children {
+		child.end(why)
+	}
 	for _, c := range consumers {
 		c.end(why)
+		c.stop()
 	}
 	s.broker.waitFor(consumers)
 	for _, c := range consumers {
@@ -361,4 +456,8 @@ func (s *Session) end(why error) {
 	for _, h := range got {
 		h.returnAll()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.ended)
+	clear(s.got)
 }

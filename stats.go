@@ -20,7 +20,7 @@ type ExchangeStats struct {
 	Durable    bool
 	AutoDelete bool
 	Internal   bool
-	Alternate  string         // the alternate exchange; "" if there is none
+	Alternate  string         // the alternate exchange; "" is none, or the default exchange
 	Bindings   []BindingStats // that lead away from it, by destination and key
 
 	Published  uint64 // messages published to it; what other exchanges pass on does not count

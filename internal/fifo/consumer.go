@@ -3,6 +3,8 @@ package fifo
 import (
 	"errors"
 	"slices"
+
+	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
 // Consumer is a queue's view of one consumer: its turn, its credit and what was
@@ -14,9 +16,9 @@ type Consumer[T any] struct {
 	Exclusive bool  // no other consumer may subscribe beside it
 	Gate      Gate  // a further limit, shared with other consumers; nil = none
 
-	inbox   []Entry[T] // assigned, in order, waiting for Take
-	unacked int        // assigned and not settled, inbox included
-	idle    bool       // wants to be in Woken once something is assigned
+	inbox   ring.Ring[Entry[T]] // assigned, in order, waiting for Fetch
+	unacked int                 // assigned and not settled, inbox included
+	idle    bool                // wants to be in Woken once something is assigned
 	state   state
 	next    *Consumer[T] // in the turn of its priority, while active
 }

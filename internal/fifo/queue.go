@@ -16,6 +16,7 @@ type Queue[T any] struct {
 	seq      uint64
 	limit    int // most messages waiting, or -1 for any number
 	unacked  int
+	pool     *ring.Pool[Entry[T]]
 
 	consumers []*Consumer[T] // in the order in which they subscribed
 	turns     turns[T]
@@ -42,7 +43,7 @@ type Counts struct {
 // Entries that come back may exceed the limit: nothing is ever lost to it here,
 // the caller looks at Full and decides.
 func New[T any](limit int, pool *ring.Pool[Entry[T]]) Queue[T] {
-	return Queue[T]{limit: limit, ready: ring.New(pool)}
+	return Queue[T]{limit: limit, pool: pool, ready: ring.New(pool)}
 }
 
 // Ready is the number of messages that wait for a consumer, as AMQP counts
@@ -68,22 +69,42 @@ func (q *Queue[T]) Counts() Counts { return q.counts }
 
 // Push adds a message at the tail and, if nothing else is waiting, assigns it to
 // the consumer whose turn it is. It returns a consumer to be woken, or nil.
-func (q *Queue[T]) Push(v T) *Consumer[T] {
+func (q *Queue[T]) Push(v *T) *Consumer[T] {
 	q.counts.Published++
 	q.seq++
-	e := Entry[T]{Value: v, Seq: q.seq}
-	if len(q.consumers) > 0 && q.Ready() == 0 {
+	if len(q.consumers) > 1 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
-			return q.assign(c, &e)
+			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq})
 		}
 	}
-	q.ready.PushBack(e)
+	e := q.ready.PushBack()
+	e.Value, e.Seq = *v, q.seq
+	if len(q.consumers) == 1 {
+		return q.pushedForOne()
+	}
 	return nil
+}
+
+// pushedForOne is the end of Push for a lone consumer. It is told that there is
+// something, and will fetch as much as its credit allows: nobody can tell that
+// from an assignment now, and many messages cost little more to fetch than one.
+// Whoever wants to see the queue as if each had been assigned calls Dispatch.
+func (q *Queue[T]) pushedForOne() *Consumer[T] {
+	c := q.consumers[0]
+	if !c.idle || c.OutOfCredit() {
+		return nil
+	}
+	if c.Gate != nil {
+		q.Dispatch()
+		return nil
+	}
+	c.idle = false
+	return c
 }
 
 // TryPush is Push for a message that must not wait: it adds the message only if
 // a consumer can take it at once, and reports whether one did.
-func (q *Queue[T]) TryPush(v T) (wake *Consumer[T], ok bool) {
+func (q *Queue[T]) TryPush(v *T) (wake *Consumer[T], ok bool) {
 	if q.Ready() > 0 {
 		return nil, false
 	}
@@ -93,14 +114,14 @@ func (q *Queue[T]) TryPush(v T) (wake *Consumer[T], ok bool) {
 	}
 	q.counts.Published++
 	q.seq++
-	return q.assign(c, &Entry[T]{Value: v, Seq: q.seq}), true
+	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq}), true
 }
 
 // assign gives an entry to a consumer that has paid for it, and returns the
 // consumer if it must be woken.
 func (q *Queue[T]) assign(c *Consumer[T], e *Entry[T]) *Consumer[T] {
 	q.delivered(e)
-	c.inbox = append(c.inbox, *e)
+	*c.inbox.PushBack() = *e
 	if !c.idle {
 		return nil
 	}
@@ -116,8 +137,9 @@ func (q *Queue[T]) delivered(e *Entry[T]) {
 	}
 }
 
-// dispatch assigns waiting messages while a consumer has credit.
-func (q *Queue[T]) dispatch() {
+// Dispatch assigns waiting messages while a consumer has credit. Every step does
+// so, but for those that only concern a lone consumer: Push and Fetch.
+func (q *Queue[T]) Dispatch() {
 	for q.Ready() > 0 {
 		c := q.turns.pick()
 		if c == nil {
@@ -159,8 +181,9 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 		return ErrExclusive
 	}
 	q.consumers = append(q.consumers, c)
+	c.inbox = ring.New(q.pool)
 	q.turns.join(c)
-	q.dispatch()
+	q.Dispatch()
 	return nil
 }
 
@@ -168,7 +191,7 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 // had never been assigned: its inbox, and fetched, the entries which the caller
 // took and did not hand out. Entries that were handed out stay unacked and may
 // still be settled with Ack, Reject and Return.
-func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched []Entry[T]) {
+func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	i := slices.Index(q.consumers, c)
 	if i < 0 {
 		return
@@ -179,38 +202,73 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched []Entry[T]) {
 	}
 	c.state = gone
 	q.turns.prune()
-	unseen := append(fetched, c.inbox...)
-	c.inbox = nil
-	if c.Gate != nil {
-		for range unseen {
-			c.Gate.Put()
+	for _, unseen := range []*ring.Ring[Entry[T]]{fetched, &c.inbox} {
+		for unseen.Len() > 0 {
+			if c.Gate != nil {
+				c.Gate.Put()
+			}
+			q.restore(c, unseen.PopFront())
 		}
 	}
-	q.Restore(c, unseen...)
+	q.Dispatch()
 }
 
-// Restore puts messages of c back to their places as if they had never been
-// assigned.
-func (q *Queue[T]) Restore(c *Consumer[T], unseen ...Entry[T]) {
-	q.counts.Returned += uint64(len(unseen))
-	q.credit(c, len(unseen))
-	for _, e := range unseen {
-		q.returned.push(e)
-	}
-	q.dispatch()
+// Restore puts a message of c back to its place as if it had never been assigned.
+func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
+	q.Dispatch()
+	q.restore(c, e)
+	q.Dispatch()
+}
+
+func (q *Queue[T]) restore(c *Consumer[T], e Entry[T]) {
+	q.counts.Returned++
+	q.credit(c, 1)
+	q.returned.push(e)
 }
 
 // Consumers is the number of consumers.
 func (q *Queue[T]) Consumers() int { return len(q.consumers) }
 
-// Take hands c's inbox to the caller, who then owns it, and keeps spare as the
-// next inbox. If wake is set or the inbox is empty, c will be in Woken (or come
-// back from Push) with the next assignment.
-func (q *Queue[T]) Take(c *Consumer[T], spare []Entry[T], wake bool) []Entry[T] {
-	inbox := c.inbox
-	c.inbox = spare[:0]
-	c.idle = wake || len(inbox) == 0
-	return inbox
+// Fetch settles n messages of c as Ack does, and moves what is assigned to c to
+// batch, which is empty and then the caller's. If wake is set or there is nothing,
+// c will be in Woken, or come back from Push, when it gets something.
+func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake bool) {
+	c.idle = false // it is awake
+	q.counts.Acked += uint64(n)
+	q.credit(c, n)
+	if len(q.consumers) > 1 || c.Gate != nil {
+		q.Dispatch()
+	}
+	if c.inbox.Len() == 0 && len(q.consumers) == 1 && c.Gate == nil {
+		q.fill(c, batch)
+	} else {
+		c.inbox.MoveTo(batch, c.inbox.Len())
+	}
+	c.idle = wake || batch.Len() == 0
+}
+
+// fill is Dispatch for a lone consumer without a gate, directly into its batch.
+func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
+	n := q.Ready()
+	if c.Prefetch > 0 {
+		n = min(n, c.Prefetch-c.unacked)
+	}
+	if len(q.returned) > 0 {
+		for ; n > 0 && len(q.returned) > 0; n-- {
+			e := q.returned.pop()
+			c.unacked++
+			q.delivered(&e)
+			*batch.PushBack() = e
+		}
+		return
+	}
+	if n > 0 {
+		q.ready.MoveTo(batch, n)
+		n = batch.Len()
+		c.unacked += n
+		q.unacked += n
+		q.counts.Delivered += uint64(n)
+	}
 }
 
 // Get removes the message at the head, without a consumer. The caller owns it
@@ -228,26 +286,27 @@ func (q *Queue[T]) Get() (Entry[T], bool) {
 func (q *Queue[T]) Ack(c *Consumer[T], n int) {
 	q.counts.Acked += uint64(n)
 	q.credit(c, n)
-	q.dispatch()
+	q.Dispatch()
 }
 
 // Reject is Ack for messages that were refused.
 func (q *Queue[T]) Reject(c *Consumer[T], n int) {
 	q.counts.Rejected += uint64(n)
 	q.credit(c, n)
-	q.dispatch()
+	q.Dispatch()
 }
 
 // Return puts messages that c (or Get, if c is nil) was handed back to their
 // places, as redeliveries.
 func (q *Queue[T]) Return(c *Consumer[T], entries ...Entry[T]) {
+	q.Dispatch() // what came before goes first, also to a lone consumer
 	q.counts.Returned += uint64(len(entries))
 	q.credit(c, len(entries)) // first the credit, then the message (ACK-11)
 	for _, e := range entries {
 		e.Returns++
 		q.returned.push(e)
 	}
-	q.dispatch()
+	q.Dispatch()
 }
 
 // credit gives n units back to c, which queues up again if it was blocked.
@@ -268,7 +327,7 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 func (q *Queue[T]) Unblock(c *Consumer[T]) {
 	if c.state == blocked && !c.OutOfCredit() {
 		q.turns.join(c)
-		q.dispatch()
+		q.Dispatch()
 	}
 }
 
@@ -300,11 +359,11 @@ func (q *Queue[T]) Check() error {
 			return errors.New("a subscribed consumer is gone")
 		case (c.state == active) != q.turns.has(c):
 			return errors.New("a consumer lost its turn")
-		case len(c.inbox) > c.unacked:
+		case c.inbox.Len() > c.unacked:
 			return errors.New("an inbox holds more than is unacked")
 		case c.Prefetch > 0 && c.unacked > c.Prefetch:
 			return errors.New("more is unacked than the prefetch allows")
-		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit():
+		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && len(q.consumers) > 1:
 			return errors.New("a message waits beside a consumer with credit")
 		}
 	}

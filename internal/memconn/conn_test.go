@@ -232,19 +232,33 @@ func wantBlocked(t *testing.T, done <-chan result) {
 	}
 }
 
-// A write that would fit waits while another is half done.
+// A write that would fit waits while another is half done, be that the first
+// or one that was given its turn by another.
 func TestSmallWriteDoesNotCutIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := memconn.Pipe(memconn.Buffer(10))
-		go client.Write([]byte("0123456789ABC"))
+		for _, large := range []string{"0123456789ABC", "abcdefghijklm"} {
+			go client.Write([]byte(large))
+			synctest.Wait()
+		}
+		read := func(n int) string {
+			b := make([]byte, n)
+			io.ReadFull(server, b)
+			synctest.Wait()
+			return string(b)
+		}
+		got := read(2) // the first waits for one byte more
+		x := start(client.Write, []byte("x"))
 		synctest.Wait()
-		small := start(client.Write, []byte("x"))
-		io.ReadFull(server, make([]byte, 2))
+		wantBlocked(t, x)
+		got += read(1) + read(2) // the second waits for three bytes more
+		y := start(client.Write, []byte("y"))
 		synctest.Wait()
-		wantBlocked(t, small)
-		b := make([]byte, 12)
-		if _, err := io.ReadFull(server, b); string(b) != "23456789ABCx" || err != nil {
-			t.Errorf("read %q, %v", b, err)
+		wantBlocked(t, x)
+		wantBlocked(t, y)
+		got += read(23)
+		if want := "0123456789ABCabcdefghijklmxy"; got != want {
+			t.Errorf("read %q, want %q", got, want)
 		}
 	})
 }

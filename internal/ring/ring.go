@@ -1,11 +1,15 @@
 // Package ring holds the storage of a queue: a first-in first-out ring of
-// small chunks.
+// chunks.
 //
 // Why not one slice that doubles: a queue's backlog grows and drains all the
 // time, and doubling copies it, doubles its memory at the worst moment and
 // keeps that memory for ever. A Ring takes a chunk when the last one is full
-// and gives it back when it has been read, so it costs what it holds, and a
-// queue that ran empty costs one chunk.
+// and gives it back when it has been read, so it costs what it holds, and an
+// empty one costs nothing.
+//
+// Why chunks and not a list of entries: a consumer on another processor gets
+// whole chunks by a change of pointers, so that the entries' memory, which is in
+// the publisher's cache, is read without the queue's lock.
 package ring
 
 import (
@@ -13,10 +17,7 @@ import (
 	"sync"
 )
 
-// chunkLen is chosen so that the one chunk an idle queue keeps stays below a
-// kibibyte for the entries we store, while a walk along the chunks still
-// costs next to nothing per entry.
-const chunkLen = 16
+const chunkLen = 64
 
 type chunk[T any] struct {
 	slots [chunkLen]T
@@ -37,7 +38,7 @@ func (p *Pool[T]) get() *chunk[T] {
 	return new(chunk[T])
 }
 
-// put takes a chunk back whose slots have all been zeroed by PopFront.
+// put takes a chunk back whose slots have all been zeroed.
 func (p *Pool[T]) put(c *chunk[T]) {
 	c.next = nil
 	if p != nil {
@@ -48,7 +49,7 @@ func (p *Pool[T]) put(c *chunk[T]) {
 // Ring is a first-in first-out sequence of T. The zero value is an empty ring
 // without a pool. It is not safe for concurrent use.
 type Ring[T any] struct {
-	head, tail *chunk[T] // nil until the first PushBack
+	head, tail *chunk[T] // nil when empty
 	first      int       // index of the front entry in head
 	last       int       // index behind the back entry in tail
 	len        int
@@ -61,22 +62,32 @@ func New[T any](pool *Pool[T]) Ring[T] { return Ring[T]{pool: pool} }
 // Len is the number of entries.
 func (r *Ring[T]) Len() int { return r.len }
 
-// PushBack appends v.
-func (r *Ring[T]) PushBack(v T) {
-	if r.tail == nil {
-		r.head = r.pool.get()
-		r.tail = r.head
-	} else if r.last == chunkLen {
-		r.tail.next = r.pool.get()
-		r.tail, r.last = r.tail.next, 0
+// PushBack appends an entry and returns a pointer to it, for the caller to fill
+// in: until then it is the zero value. The pointer is good until the entry is
+// removed.
+func (r *Ring[T]) PushBack() *T {
+	if r.tail == nil || r.last == chunkLen {
+		r.extend()
 	}
-	r.tail.slots[r.last] = v
+	slot := &r.tail.slots[r.last]
 	r.last++
 	r.len++
+	return slot
+}
+
+// extend adds a chunk at the tail.
+func (r *Ring[T]) extend() {
+	c := r.pool.get()
+	if r.tail == nil {
+		r.head = c
+	} else {
+		r.tail.next = c
+	}
+	r.tail, r.last = c, 0
 }
 
 // Front returns a pointer to the oldest entry, or nil when the ring is empty.
-// The pointer is good until the next PopFront.
+// The pointer is good until the entry is removed.
 func (r *Ring[T]) Front() *T {
 	if r.len == 0 {
 		return nil
@@ -92,17 +103,53 @@ func (r *Ring[T]) PopFront() T {
 	v := *slot
 	var zero T
 	*slot = zero
+	r.Advance()
+	return v
+}
+
+// Advance removes the oldest entry, which the caller has set to its zero value.
+// It must not be called on an empty ring.
+func (r *Ring[T]) Advance() {
 	r.first++
 	r.len--
-	switch {
-	case r.len == 0: // keep the one chunk for what comes next
-		r.first, r.last = 0, 0
-	case r.first == chunkLen:
-		empty := r.head
-		r.head, r.first = empty.next, 0
-		r.pool.put(empty)
+	if r.first == chunkLen || r.len == 0 {
+		r.dropHead()
 	}
-	return v
+}
+
+// dropHead gives the first chunk back, all of whose entries have been removed.
+func (r *Ring[T]) dropHead() {
+	empty := r.head
+	r.head, r.first = empty.next, 0
+	if r.head == nil {
+		r.tail, r.last = nil, 0
+	}
+	r.pool.put(empty)
+}
+
+// MoveTo moves entries from the front of r to the empty ring dst: n of them or,
+// where that saves copying them, fewer, but at least one if r and n allow.
+func (r *Ring[T]) MoveTo(dst *Ring[T], n int) {
+	if n >= r.len {
+		*dst, *r = *r, Ring[T]{pool: r.pool}
+		return
+	}
+	if n < chunkLen-r.first {
+		for ; n > 0; n-- {
+			*dst.PushBack() = r.PopFront()
+		}
+		return
+	}
+	// Whole chunks, as many as n covers; r keeps at least one entry.
+	last, moved := r.head, chunkLen-r.first
+	for moved+chunkLen <= n {
+		last = last.next
+		moved += chunkLen
+	}
+	*dst = Ring[T]{head: r.head, first: r.first, tail: last, last: chunkLen, len: moved, pool: r.pool}
+	r.head, r.first = last.next, 0
+	r.len -= moved
+	last.next = nil
 }
 
 // Clear empties the ring and gives its chunks to the garbage collector.

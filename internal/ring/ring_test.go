@@ -25,8 +25,19 @@ func TestRingAgainstASlice(t *testing.T) {
 		// The bias changes every thousand steps, so that the ring grows over
 		// many chunks and runs empty again.
 		if push := rnd.IntN(10) < 3+4*(i/1000%2); push {
-			r.PushBack(i)
+			*r.PushBack() = i
 			model = append(model, i)
+		} else if n := min(rnd.IntN(500), len(model)); n > 1 && rnd.IntN(10) == 0 {
+			dst := New(&pool)
+			r.MoveTo(&dst, n)
+			got := contents(&dst)
+			if len(got) == 0 || len(got) > n || dst.Len() != len(got) || !slices.Equal(got, model[:len(got)]) {
+				t.Fatalf("step %d: moved %v, want up to %v", i, got, model[:n])
+			}
+			for range got {
+				dst.PopFront() // gives the chunks back, for the ring to use again
+			}
+			model = model[len(got):]
 		} else if len(model) > 0 {
 			if got := r.PopFront(); got != model[0] {
 				t.Fatalf("step %d: popped %d, want %d", i, got, model[0])
@@ -47,7 +58,7 @@ func TestRingAgainstASlice(t *testing.T) {
 	if r.Len() != 0 || r.Front() != nil || contents(&r) != nil {
 		t.Fatal("a cleared ring is not empty")
 	}
-	r.PushBack(7)
+	*r.PushBack() = 7
 	if !slices.Equal(contents(&r), []int{7}) {
 		t.Fatal("a cleared ring does not take new entries")
 	}
@@ -55,7 +66,7 @@ func TestRingAgainstASlice(t *testing.T) {
 
 func TestPoppedSlotsAreZeroed(t *testing.T) {
 	var r Ring[*int]
-	r.PushBack(new(int))
+	*r.PushBack() = new(int)
 	slot := r.Front()
 	r.PopFront()
 	if *slot != nil {
@@ -67,11 +78,11 @@ func BenchmarkPushPop(b *testing.B) {
 	var pool Pool[[6]uint64]
 	r := New(&pool)
 	for range 100 {
-		r.PushBack([6]uint64{})
+		*r.PushBack() = [6]uint64{}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		r.PushBack([6]uint64{})
+		*r.PushBack() = [6]uint64{}
 		r.PopFront()
 	}
 }

@@ -9,7 +9,6 @@
 package smap
 
 import (
-	"hash/maphash"
 	"iter"
 	"math/bits"
 	"sync/atomic"
@@ -43,8 +42,6 @@ type node[V any] struct {
 
 // small is how many entries one list holds: to compare so few keys is faster than to hash one.
 const small = 4
-
-var seed = maphash.MakeSeed()
 
 // Load returns the value of key, and whether there is one.
 func (m *Map[V]) Load(key string) (value V, ok bool) {
@@ -156,7 +153,7 @@ func (t *table[V]) bucket(key string) *atomic.Pointer[node[V]] {
 	if len(t.buckets) == 1 {
 		return &t.buckets[0]
 	}
-	return &t.buckets[maphash.String(seed, key)&uint64(len(t.buckets)-1)]
+	return &t.buckets[hash(key)&uint64(len(t.buckets)-1)]
 }
 
 // before returns the list of n's entry and then rest.

@@ -1,0 +1,179 @@
+package amqpserver
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// alarms are the reasons for which publishers are blocked. The zero value has
+// none.
+type alarms struct {
+	mu      sync.Mutex
+	reasons []string
+	changed chan struct{} // closed when the reasons change; nil = nobody waits
+}
+
+func (a *alarms) raise(reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !slices.Contains(a.reasons, reason) {
+		a.reasons = append(a.reasons, reason)
+		slices.Sort(a.reasons)
+		a.signal()
+	}
+}
+
+func (a *alarms) clear(reason string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i := slices.Index(a.reasons, reason); i >= 0 {
+		a.reasons = slices.Delete(a.reasons, i, i+1)
+		a.signal()
+	}
+}
+
+func (a *alarms) signal() {
+	if a.changed != nil {
+		close(a.changed)
+		a.changed = nil
+	}
+}
+
+// state returns the reasons as connection.blocked has them, "" if there are none,
+// and a channel that is closed when they change.
+func (a *alarms) state() (reason string, changed <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.changed == nil {
+		a.changed = make(chan struct{})
+	}
+	return strings.Join(a.reasons, " & "), a.changed
+}
+
+// active reports whether there is an alarm.
+func (a *alarms) active() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.reasons) > 0
+}
+
+// block holds a connection up that wants to publish, while there is an alarm
+// (CONN-77 to CONN-82). Nothing is read meanwhile.
+func (c *conn) block() {
+	reason, changed := c.server.alarms.state()
+	if reason == "" {
+		return
+	}
+	c.setState(stateBlocked)
+	if c.capabilities.blocked {
+		c.out.send(0, &wire.ConnectionBlocked{Reason: reason})
+	}
+	for reason != "" {
+		select {
+		case <-changed:
+			reason, changed = c.server.alarms.state()
+		case <-c.ctx.Done():
+			return
+		}
+	}
+	c.setState(stateRunning)
+	if c.capabilities.blocked {
+		c.out.send(0, &wire.ConnectionUnblocked{})
+	}
+}
+
+// memoryCheckBytes is how much a connection publishes between two looks at the
+// memory, and messageOverhead what a message needs besides its body.
+const (
+	memoryCheckBytes = 1 << 20
+	messageOverhead  = 512
+)
+
+// published is called for every message; it looks at the memory now and then.
+func (c *conn) published(bytes int) {
+	if c.server.memoryLimit == 0 {
+		return
+	}
+	if c.unchecked += bytes + messageOverhead; c.unchecked >= memoryCheckBytes {
+		c.unchecked = 0
+		c.server.memory.check(c.server)
+	}
+}
+
+const lowMemory = "low on memory"
+
+// memory raises the alarm when the heap exceeds the limit.
+type memory struct {
+	heap func() uint64 // nil = the process's
+
+	mu       sync.Mutex
+	watching bool // the alarm is on, and a goroutine waits for it to end
+	looked   time.Time
+}
+
+// check raises the alarm if need be. Part of the heap may be garbage, so that
+// before it is called full it is collected, but not too often.
+func (m *memory) check(s *Server) {
+	if m.used() <= s.memoryLimit {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.watching || s.isClosed() || time.Since(m.looked) < memoryInterval {
+		return
+	}
+	m.looked = time.Now()
+	if m.usedAfterGC() <= s.memoryLimit {
+		return
+	}
+	m.watching = true
+	s.log.Warn("publishers are blocked", "reason", lowMemory, "limit", s.memoryLimit)
+	s.alarms.raise(lowMemory)
+	s.background.Go(func() { m.watch(s) })
+}
+
+// memoryInterval is the time between two collections for the sake of the limit.
+const memoryInterval = 200 * time.Millisecond
+
+// watch ends the alarm when memory is free again.
+func (m *memory) watch(s *Server) {
+	t := time.NewTicker(memoryInterval)
+	defer t.Stop()
+	for {
+		select {
+		case <-s.stopped:
+			return
+		case <-t.C:
+		}
+		if m.usedAfterGC() <= s.memoryLimit {
+			m.mu.Lock()
+			m.watching = false
+			m.mu.Unlock()
+			s.log.Info("publishers are no longer blocked")
+			s.alarms.clear(lowMemory)
+			return
+		}
+	}
+}
+
+func (m *memory) used() uint64 {
+	if m.heap != nil {
+		return m.heap()
+	}
+	sample := [1]metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(sample[:])
+	return sample[0].Value.Uint64()
+}
+
+func (m *memory) usedAfterGC() uint64 {
+	if m.heap == nil {
+		runtime.GC()
+	}
+	return m.used()
+}

@@ -1,0 +1,131 @@
+package amqpserver
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"crypto/tls"
+	"errors"
+	"net"
+	"slices"
+
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// user is a user of the server. It does not change.
+type user struct {
+	name, password string
+	tags           []string
+	loopbackOnly   bool
+	permissions    map[string]permissions // by virtual host; nil = everything everywhere
+	topics         map[topicResource]topicPermissions
+}
+
+func (u *user) hasTag(tag string) bool { return slices.Contains(u.tags, tag) }
+
+var (
+	// errSilent ends a handshake that failed in a way of which the client is told
+	// nothing: the connection is dropped after a while.
+	errSilent = errors.New("the handshake failed")
+
+	errRefused = errors.New("login refused")
+)
+
+// mechanisms lists what connection.start offers (CONN-8, CONN-16).
+func (c *conn) mechanisms() []string {
+	offered := []string{"PLAIN", "AMQPLAIN"}
+	if c.server.compat >= V4_0 {
+		offered = append(offered, "ANONYMOUS")
+	}
+	if c.certificateUser != "" {
+		offered = append(offered, "EXTERNAL")
+	}
+	return offered
+}
+
+// login finds the user who logs in. The error is errSilent if the attempt is
+// malformed, and errRefused if the credentials are wrong.
+func (c *conn) login(mechanism, response string) (*user, error) {
+	if !slices.Contains(c.mechanisms(), mechanism) {
+		return nil, errSilent // CONN-13
+	}
+	switch mechanism {
+	case "PLAIN":
+		name, password, ok := parsePlain(response)
+		if !ok {
+			return nil, errSilent
+		}
+		return c.authenticate(name, password)
+	case "AMQPLAIN":
+		name, password, ok := parseAMQPLAIN(response)
+		if !ok {
+			return nil, errSilent
+		}
+		return c.authenticate(name, password)
+	case "ANONYMOUS":
+		return c.admit(c.server.users["guest"])
+	default: // EXTERNAL
+		return c.admit(c.server.users[c.certificateUser])
+	}
+}
+
+// parsePlain takes NUL user NUL password apart (CONN-14).
+func parsePlain(response string) (name, password string, ok bool) {
+	parts := bytes.Split([]byte(response), []byte{0})
+	if len(parts) != 3 || len(parts[0]) > 0 {
+		return "", "", false
+	}
+	return string(parts[1]), string(parts[2]), true
+}
+
+// parseAMQPLAIN reads a table without its length (CONN-15).
+func parseAMQPLAIN(response string) (name, password string, ok bool) {
+	t, err := wire.ReadTableBody([]byte(response))
+	if err != nil {
+		return "", "", false
+	}
+	name, okName := t["LOGIN"].(string)
+	password, okPassword := t["PASSWORD"].(string)
+	return name, password, okName && okPassword
+}
+
+// authenticate checks a password; an unknown user is no different from a wrong
+// password (CONN-20).
+func (c *conn) authenticate(name, password string) (*user, error) {
+	u := c.server.users[name]
+	if u == nil || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
+		return nil, errRefused
+	}
+	return c.admit(u)
+}
+
+// admit checks what has nothing to do with credentials (CONN-21).
+func (c *conn) admit(u *user) (*user, error) {
+	if u == nil || u.loopbackOnly && !isLoopback(c.nc.RemoteAddr()) {
+		return nil, errRefused
+	}
+	return u, nil
+}
+
+// isLoopback reports whether the peer is on this machine, as whoever does not
+// come over TCP is.
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return !ok || tcp.IP.IsLoopback()
+}
+
+// startTLS ends the handshake of a TLS connection, and finds the user whose
+// certificate was verified, if there is one.
+func (c *conn) startTLS(ctx context.Context) error {
+	t, ok := c.nc.(*tls.Conn)
+	if !ok {
+		return nil
+	}
+	if err := t.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	if chains := t.ConnectionState().VerifiedChains; len(chains) > 0 {
+		c.certificateUser = chains[0][0].Subject.CommonName
+	}
+	return nil
+}

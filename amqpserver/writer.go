@@ -1,0 +1,162 @@
+package amqpserver
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// write is a connection's writer: it sends what there is to send, fetches
+// deliveries, and sends heartbeats when there is nothing else (CONN-73).
+func (c *conn) write() {
+	var beat heart
+	defer beat.stop()
+	for {
+		c.fetch()
+		frames, finished := c.out.take()
+		if len(frames) > 0 {
+			if _, err := c.nc.Write(frames); err != nil {
+				c.drop()
+				return
+			}
+			c.out.done(frames)
+			beat.sent = true
+			continue
+		}
+		if finished || c.dropped() {
+			return
+		}
+		select {
+		case <-c.out.wake:
+			beat.start(time.Duration(c.beat.Load()))
+		case <-beat.c:
+			beat.expired(&c.out)
+		}
+	}
+}
+
+// heart says when a heartbeat is due.
+type heart struct {
+	timer    *time.Timer
+	c        <-chan time.Time // nil = never
+	interval time.Duration
+	sent     bool // something was sent since the last look
+}
+
+func (h *heart) start(interval time.Duration) {
+	if h.timer == nil && interval > 0 {
+		h.interval = interval
+		h.timer = time.NewTimer(interval)
+		h.c = h.timer.C
+	}
+}
+
+func (h *heart) expired(o *output) {
+	if !h.sent {
+		o.heartbeat()
+	}
+	h.sent = false
+	h.timer.Reset(h.interval)
+}
+
+func (h *heart) stop() {
+	if h.timer != nil {
+		h.timer.Stop()
+	}
+}
+
+// ready lists the consumers that may have something to deliver.
+type ready struct {
+	mu   sync.Mutex // taken after all other locks but output.mu
+	list []*consumer
+}
+
+// notify is called by the queue, from anywhere, when a message may be there for
+// the consumer.
+func (k *consumer) notify() {
+	if k.listed.Swap(true) {
+		return
+	}
+	c := k.channel.conn
+	c.ready.mu.Lock()
+	c.ready.list = append(c.ready.list, k)
+	c.ready.mu.Unlock()
+	c.out.wakeWriter()
+}
+
+// fetch gets deliveries from the consumers that have some, in turn, while there
+// is room.
+func (c *conn) fetch() {
+	for c.out.hasRoom() {
+		c.ready.mu.Lock()
+		if len(c.ready.list) == 0 {
+			c.ready.mu.Unlock()
+			return
+		}
+		k := c.ready.list[0]
+		c.ready.list[0] = nil
+		c.ready.list = c.ready.list[1:]
+		c.ready.mu.Unlock()
+		k.listed.Store(false)
+		if k.fetch() {
+			k.notify() // there is more; first it is the others' turn
+		}
+	}
+}
+
+// fetchTurn is how many deliveries a consumer may send before it is the next
+// one's turn.
+const fetchTurn = 64
+
+// fetch sends deliveries, and reports whether there may be more. The channel's
+// lock makes the numbers of deliveries rise in the order in which they are sent,
+// and keeps deliveries from following cancel-ok.
+func (k *consumer) fetch() (more bool) {
+	ch := k.channel
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	for range fetchTurn {
+		if !k.started || k.gone || !ch.conn.out.hasRoom() {
+			return k.started && !k.gone
+		}
+		d, ok, err := k.core.TryReceive()
+		if err != nil {
+			k.ended(err)
+			return false
+		}
+		if !ok {
+			return false
+		}
+		ch.deliver(&d)
+	}
+	return true
+}
+
+// deliver sends a delivery. ch.mu is held.
+func (ch *channel) deliver(d *pocketmq.Delivery) {
+	ch.lastTag++
+	if d.NeedsSettling() {
+		ch.unacked.add(ch.lastTag, d)
+	}
+	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)
+}
+
+// ended removes a consumer whose queue went away, and tells the client
+// (CONS-17). ch.mu is held.
+func (k *consumer) ended(err error) {
+	ch := k.channel
+	k.gone = true
+	delete(ch.consumers, k.tag)
+	switch {
+	case errors.Is(err, pocketmq.ErrQueueDeleted):
+		if ch.conn.capabilities.cancelNotify {
+			ch.conn.out.send(ch.id, &wire.BasicCancel{ConsumerTag: k.tag, NoWait: true})
+		}
+	case errors.Is(err, pocketmq.ErrClosed):
+		// The channel ends, or the broker was closed: then there is nothing left to serve.
+		ch.conn.brokerMayBeClosed()
+	}
+}

@@ -1,0 +1,62 @@
+// Package amqptest runs an AMQP 0-9-1 server for a test, in the test's own
+// process and without a network. What httptest is to HTTP it is to programs
+// that use RabbitMQ: they keep their client library, and only the function that
+// opens the connection is told where to connect to.
+//
+// With github.com/rabbitmq/amqp091-go a whole test is
+//
+//	func TestGreeting(t *testing.T) {
+//		srv := amqptest.NewServer(t)
+//		conn, err := amqp091.DialConfig(srv.URL(), amqp091.Config{Dial: srv.Dial})
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		defer conn.Close()
+//		ch, err := conn.Channel()
+//		if err != nil {
+//			t.Fatal(err)
+//		}
+//		if _, err := ch.QueueDeclare("greetings", false, false, false, false, nil); err != nil {
+//			t.Fatal(err)
+//		}
+//		greet(ch, "world") // what is tested: it publishes to the queue
+//		d, ok, err := ch.Get("greetings", true)
+//		if err != nil || !ok || string(d.Body) != "Hello, world!" {
+//			t.Errorf("got %q, %v, %v", d.Body, ok, err)
+//		}
+//	}
+//
+// # Each test its own server
+//
+// A server costs some kilobytes and well under a millisecond, so each test has
+// its own, with names as short as it likes and nothing to clean up. Thousands
+// may live in one process at once.
+//
+// # Virtual time
+//
+// Server and connections may be used inside a bubble of testing/synctest, where
+// the heartbeats of an hour, or a retry after five minutes, take no time:
+//
+//	synctest.Test(t, func(t *testing.T) {
+//		srv := amqptest.NewServer(t) // inside: it must be the bubble's own
+//		...
+//		time.Sleep(time.Hour)
+//	})
+//
+// A bubble waits for all its goroutines at its end, so the test must close its
+// connections there, or at least not reconnect for ever: the server is closed
+// when the test ends.
+//
+// # Looking inside, and breaking things
+//
+// Broker is the broker behind the server. A test can use it to publish and
+// consume without a connection of its own, and its Stats say what is in the
+// queues. KillConnections breaks all connections as a crash or a pulled cable
+// would; Server closes them in an orderly way, lists them, and raises the
+// alarms that make RabbitMQ block publishers.
+//
+// # Programs that must have a socket
+//
+// Listen opens a port on 127.0.0.1 and returns its URL, for clients in other
+// languages, other processes, or without a way to pass Dial.
+package amqptest

@@ -1,0 +1,157 @@
+package amqptest
+
+import (
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/internal/memconn"
+)
+
+// TB is the part of testing.TB that a Server needs.
+type TB interface {
+	Helper()
+	Cleanup(f func())
+	Logf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+// Server is an AMQP server with a broker of its own. Make it with NewServer. All
+// methods may be called from any goroutine.
+type Server struct {
+	tb     TB // nil = none
+	broker *pocketmq.Broker
+	server *amqpserver.Server
+	mem    *memconn.Listener
+	conns  connections
+
+	serving sync.WaitGroup // one for each listener
+	close   sync.Once
+}
+
+// servers counts the servers, for host names that differ.
+var servers atomic.Uint64
+
+// NewServer returns a server that can be connected to with Dial at once. It is
+// closed when the test ends; and what it would log, such as why it closed a
+// connection, goes to the test's log. There is one user, guest with the password
+// guest, and one virtual host, "/", unless options say otherwise.
+//
+// If tb is nil, as in a TestMain, the caller must call Close.
+func NewServer(tb TB, opts ...amqpserver.Option) *Server {
+	s := &Server{tb: tb}
+	var log *slog.Logger
+	if tb != nil {
+		tb.Helper()
+		log = newLogger(tb)
+		tb.Cleanup(s.Close)
+	}
+	s.broker = pocketmq.New(pocketmq.Logger(log))
+	s.server = amqpserver.New(s.broker, append([]amqpserver.Option{amqpserver.Logger(log)}, opts...)...)
+	// The reserved domain makes it plain what is missing when a client was not given Dial.
+	s.mem = memconn.Listen(memconn.Address(fmt.Sprintf("pocketmq%d.invalid", servers.Add(1)), 5672))
+	s.serve(s.mem)
+	return s
+}
+
+// serve serves what l accepts until the server is closed.
+func (s *Server) serve(l net.Listener) {
+	s.serving.Add(1)
+	go func() {
+		defer s.serving.Done()
+		err := s.server.Serve(&listener{l, &s.conns})
+		if err != amqpserver.ErrServerClosed && s.tb != nil {
+			s.tb.Errorf("amqptest: the server at %v stopped: %v", l.Addr(), err)
+		}
+	}()
+}
+
+// URL returns the URL to connect to with Dial as the user guest, such as
+// "amqp://guest:guest@pocketmq1.invalid:5672/".
+func (s *Server) URL() string { return s.URLFor("guest", "guest", "/") }
+
+// URLFor is URL for another user or virtual host, which the server must have
+// been given as options.
+func (s *Server) URLFor(user, password, vhost string) string {
+	return amqpURL(s.mem.Addr().String(), user, password, vhost)
+}
+
+func amqpURL(addr, user, password, vhost string) string {
+	path := "/"
+	if vhost != "/" {
+		path += url.PathEscape(vhost)
+	}
+	return "amqp://" + url.UserPassword(user, password).String() + "@" + addr + path
+}
+
+// Dial connects to the server, without a network. It is meant for amqp091-go's
+// Config.Dial; any network and address will do. The connection is buffered, as
+// TCP is. After the server was closed the error wraps syscall.ECONNREFUSED.
+func (s *Server) Dial(network, addr string) (net.Conn, error) { return s.mem.Dial(network, addr) }
+
+// Listen makes the server listen on a free TCP port of 127.0.0.1, too, and
+// returns the URL to connect to as the user guest. It cannot be used in a
+// bubble of testing/synctest. If there is no port to be had, Listen fails the
+// test and returns "".
+func (s *Server) Listen() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		if s.tb == nil {
+			panic("amqptest: " + err.Error())
+		}
+		s.tb.Helper()
+		s.tb.Errorf("amqptest: %v", err)
+		return ""
+	}
+	s.serve(l)
+	return amqpURL(l.Addr().String(), "guest", "guest", "/")
+}
+
+// Broker returns the broker that the server serves as the virtual host "/".
+func (s *Server) Broker() *pocketmq.Broker { return s.broker }
+
+// Server returns the AMQP server, to list or close connections, or to raise
+// alarms.
+func (s *Server) Server() *amqpserver.Server { return s.server }
+
+// KillConnections resets every connection, without a word to the clients: what
+// is on its way is lost, as when a machine crashes or a network fails. It returns
+// how many there were. Clients can connect again at once. The broker notices as
+// RabbitMQ would: exclusive queues go, messages that were not acked are
+// redelivered.
+func (s *Server) KillConnections() int { return s.conns.kill() }
+
+// Close closes connections and broker, and waits until nothing of them is left.
+// It may be called more than once. When the test ends it is called anyway.
+func (s *Server) Close() {
+	s.close.Do(func() {
+		if s.tb != nil {
+			s.tb.Helper()
+			explain := time.AfterFunc(slowClose, s.explain)
+			defer explain.Stop()
+		}
+		_ = s.server.Close() // cannot fail
+		s.serving.Wait()
+		if err := s.broker.Close(); err != nil && s.tb != nil {
+			s.tb.Errorf("amqptest: closing the broker: %v", err)
+		}
+	})
+}
+
+// slowClose is when Close begins to tell what it waits for.
+const slowClose = 5 * time.Second
+
+func (s *Server) explain() {
+	var names []string
+	for _, c := range s.server.Connections() {
+		names = append(names, c.Name+" ("+c.State+")")
+	}
+	s.tb.Logf("amqptest: Close still waits; connections: [%s]", strings.Join(names, ", "))
+}

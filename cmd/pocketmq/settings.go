@@ -1,0 +1,170 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pocketmq/pocketmq/amqpserver"
+)
+
+// settings are what the flags say.
+type settings struct {
+	amqp, amqps                string // addresses; "" = none
+	tlsCert, tlsKey, tlsCA     string // files
+	vhosts                     []string
+	users                      int
+	compat                     string
+	logLevel                   slog.Level
+	showVersion                bool
+	options                    []amqpserver.Option
+	frameMax, channelMax       uint
+	maxConnections             int
+	heartbeat                  time.Duration
+	memoryLimit, maxMessageLen size
+}
+
+// errUsage is the error for arguments that are wrong, and have been explained.
+var errUsage = errors.New("wrong arguments")
+
+var compatibility = map[string]amqpserver.Compatibility{
+	"3.10": amqpserver.V3_10, "4.0": amqpserver.V4_0, "4.3": amqpserver.V4_3,
+}
+
+// parse reads the arguments, and tells on w what is wrong with them.
+func parse(args []string, w io.Writer) (*settings, error) {
+	s := &settings{vhosts: []string{"/"}, compat: "4.0"}
+	f := s.flags()
+	f.SetOutput(w)
+	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil, err
+	} else if err != nil {
+		return nil, errUsage
+	}
+	err := s.check(f.Args())
+	if err != nil {
+		fmt.Fprintf(w, "pocketmq: %v\n", err)
+		return nil, errUsage
+	}
+	s.setOptions()
+	return s, nil
+}
+
+// flags returns the flags, which set s.
+func (s *settings) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("pocketmq", flag.ContinueOnError)
+	f.StringVar(&s.amqp, "amqp", "127.0.0.1:5672", "listen for AMQP on this `address`; \"\" for no such listener, port 0 for a free port")
+	f.StringVar(&s.amqps, "amqps", "", "listen for AMQP over TLS on this `address`; needs -tls-cert and -tls-key")
+	f.StringVar(&s.tlsCert, "tls-cert", "", "`file` with the server's certificate, PEM")
+	f.StringVar(&s.tlsKey, "tls-key", "", "`file` with its private key, PEM")
+	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate")
+	f.Func("user", "add a user, as `name:password`; may be repeated (default guest:guest, from this machine only)", s.addUser)
+	f.Func("vhost", "add a virtual host of this `name` to \"/\"; may be repeated", s.addVHost)
+	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; 0 for any number")
+	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; 0 for no limit")
+	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message; 0 for RabbitMQ's default (16MiB, before 4.0 128MiB)")
+	f.UintVar(&s.frameMax, "frame-max", 131072, "the largest frame to be negotiated, in `bytes`; 0 for no limit")
+	f.UintVar(&s.channelMax, "channel-max", 2047, "the most channels of a connection; 0 for 65535")
+	f.DurationVar(&s.heartbeat, "heartbeat", time.Minute, "the `interval` of heartbeats proposed to clients; 0 for none")
+	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
+	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
+	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
+	return f
+}
+
+func (s *settings) addUser(arg string) error {
+	name, password, ok := strings.Cut(arg, ":")
+	if !ok || name == "" {
+		return errors.New("want name:password")
+	}
+	s.options = append(s.options, amqpserver.User(name, password, amqpserver.Tags("administrator")))
+	s.users++
+	return nil
+}
+
+func (s *settings) addVHost(name string) error {
+	if !slices.Contains(s.vhosts, name) {
+		s.vhosts = append(s.vhosts, name)
+	}
+	return nil
+}
+
+// check looks at what a single flag cannot know.
+func (s *settings) check(rest []string) error {
+	_, known := compatibility[s.compat]
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unexpected argument %q; all settings are flags, see -h", rest[0])
+	case !known:
+		return fmt.Errorf("-compat %s: want 3.10, 4.0 or 4.3", s.compat)
+	case s.amqp == "" && s.amqps == "":
+		return errors.New("nothing to listen on: -amqp is \"\" and there is no -amqps")
+	case s.amqps != "" && (s.tlsCert == "" || s.tlsKey == ""):
+		return errors.New("-amqps needs a certificate: -tls-cert and -tls-key")
+	case s.amqps == "" && (s.tlsCert != "" || s.tlsKey != "" || s.tlsCA != ""):
+		return errors.New("a certificate without an address to use it for: -amqps, such as 127.0.0.1:5671")
+	case s.channelMax > math.MaxUint16:
+		return fmt.Errorf("-channel-max %d: AMQP can number %d", s.channelMax, math.MaxUint16)
+	case s.frameMax > math.MaxUint32 || s.frameMax > 0 && s.frameMax < minFrameMax:
+		return fmt.Errorf("-frame-max %d: want 0, or at least %d", s.frameMax, minFrameMax)
+	case s.maxConnections < 0:
+		return fmt.Errorf("-max-connections %d: want 0 or more", s.maxConnections)
+	case s.heartbeat < 0 || s.heartbeat/time.Second > math.MaxUint16 || s.heartbeat%time.Second != 0:
+		return fmt.Errorf("-heartbeat %v: want whole seconds, at most %d", s.heartbeat, math.MaxUint16)
+	}
+	return nil
+}
+
+// minFrameMax is the least that every client may rely on.
+const minFrameMax = 4096
+
+// setOptions adds the server's options for all that does not depend on the brokers.
+func (s *settings) setOptions() {
+	s.options = append(s.options,
+		amqpserver.Compat(compatibility[s.compat]),
+		amqpserver.FrameMax(uint32(s.frameMax)),
+		amqpserver.ChannelMax(uint16(s.channelMax)),
+		amqpserver.Heartbeat(s.heartbeat),
+		amqpserver.MaxConnections(s.maxConnections),
+		amqpserver.MaxMessageSize(int64(s.maxMessageLen)),
+		amqpserver.MemoryLimit(uint64(s.memoryLimit)),
+	)
+}
+
+// size is a number of bytes, which may be written with a unit.
+type size int64
+
+var units = []struct {
+	name  string
+	bytes int64
+}{
+	{"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30},
+	{"kB", 1e3}, {"MB", 1e6}, {"GB", 1e9}, {"B", 1},
+}
+
+// Set implements flag.Value.
+func (s *size) Set(arg string) error {
+	number, unit := arg, int64(1)
+	for _, u := range units {
+		if n, ok := strings.CutSuffix(arg, u.name); ok {
+			number, unit = n, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
+	if err != nil || n < 0 || n > math.MaxInt64/unit {
+		return errors.New("want a number of bytes, such as 1000000, 512MiB or 2GiB")
+	}
+	*s = size(n * unit)
+	return nil
+}
+
+// String implements flag.Value.
+func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }

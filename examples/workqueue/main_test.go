@@ -1,0 +1,26 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+func TestRun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		if err := run(&out); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); got != want {
+			t.Errorf("printed\n%s\nwant\n%s", got, want)
+		}
+	})
+}
+
+const want = `all tasks are queued
+worker 2: thumbnail done
+worker 2: invoice done
+worker 2: reminder done
+worker 1: report done
+`

@@ -1,0 +1,85 @@
+package pocketmq
+
+import (
+	"errors"
+	"fmt"
+)
+
+// CheckInvariants reports the first contradiction in the broker's state, or nil.
+func (b *Broker) CheckInvariants() error {
+	var errs []error
+	for name, q := range b.queues.All() {
+		errs = append(errs, inQueue(name, q.checkInvariants()))
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, x := range b.exchanges.All() {
+		errs = append(errs, x.checkInvariants(b))
+	}
+	return errors.Join(errs...)
+}
+
+func inQueue(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("queue %q: %w", name, err)
+}
+
+func (q *queue) checkInvariants() error {
+	q.lock()
+	defer q.unlock()
+	if err := q.fifo.Check(); err != nil {
+		return err
+	}
+	if len(q.consumers) != q.fifo.Consumers() {
+		return errors.New("the shell and the fifo count different consumers")
+	}
+	if shared := q.eager.Load()&eagerShared != 0; shared != (len(q.consumers) > 1) {
+		return errors.New("eagerShared is wrong")
+	}
+	if waiting := q.eager.Load()&eagerWaiters != 0; waiting != (len(q.waiters) > 0) {
+		return errors.New("eagerWaiters is wrong")
+	}
+	if q.gone == nil && len(q.waiters) > 0 && !q.fifo.Full() {
+		return errors.New("a publisher waits although there is room")
+	}
+	if q.gone != nil && q.fifo.Ready() > 0 {
+		return errors.New("messages wait in a queue that is gone")
+	}
+	return nil
+}
+
+// checkInvariants checks that both ends of each binding know it. b.mu is held.
+func (x *exchange) checkInvariants(b *Broker) error {
+	slots := 0
+	for _, n := range x.slots {
+		slots += n
+	}
+	if slots != len(x.bindings) {
+		return fmt.Errorf("exchange %q: %d bindings in %d slots", x.name, len(x.bindings), slots)
+	}
+	for id, n := range x.bindings {
+		if _, ok := (*n.to.inbound())[n]; !ok || n.source != x || n.identity() != id {
+			return fmt.Errorf("exchange %q: the binding %s is known on one side only", x.name, id)
+		}
+		if x := n.to.exchange; x != nil {
+			if current, _ := b.exchanges.Load(x.name); current != x {
+				return fmt.Errorf("exchange %q: the binding %s leads to an exchange that is gone", x.name, id)
+			}
+		}
+	}
+	for n := range x.inbound {
+		if n.source.bindings[n.identity()] != n {
+			return fmt.Errorf("exchange %q: a binding to it is unknown to its source", x.name)
+		}
+	}
+	return nil
+}
+
+// Used is the number of units that are taken.
+func (w *Window) Used() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.used
+}
