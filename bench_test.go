@@ -2,7 +2,11 @@ package pocketmq_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/pocketmq/pocketmq"
 )
@@ -16,51 +20,295 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-func BenchmarkChannel(b *testing.B) {
-	type message struct {
-		msg           *pocketmq.Message
-		exchange, key string
-		seq           uint64
-	}
-	ch := make(chan message, 4096)
-	m := &pocketmq.Message{Body: make([]byte, 64)}
-	b.ReportAllocs()
+var body64 = make([]byte, 64)
+
+// benchBound is the number of messages that the queue and the channel may hold in the
+// comparison.
+const benchBound = 4096
+
+// channel sends n deliveries, the struct that a consumer of pocketmq gets, from
+// one goroutine to another through a Go channel.
+func channel(n int) time.Duration {
+	ch := make(chan pocketmq.Delivery, benchBound)
+	d := pocketmq.Delivery{Message: &pocketmq.Message{Body: body64}, Exchange: "orders", RoutingKey: "new"}
+	start := time.Now()
 	go func() {
-		for i := range b.N {
-			ch <- message{m, "x", "k", uint64(i)}
+		for range n {
+			ch <- d
 		}
 		close(ch)
 	}()
-	for range ch {
+	for d := range ch {
+		if len(d.Body) != 64 {
+			panic("wrong body")
+		}
+	}
+	return time.Since(start)
+}
+
+// direct sends n messages from one goroutine to another through a direct
+// exchange and a queue, each acked.
+func direct(tb testing.TB, n int) time.Duration {
+	b, m := directTo(tb, "q", benchBound)
+	defer b.Close()
+	c, err := b.Consume(ctx, "q", pocketmq.Prefetch(256))
+	must(tb, err)
+	start := time.Now()
+	go publishAll(b, m, n)
+	receiveAcked(tb, c, n)
+	return time.Since(start)
+}
+
+func directTo(tb testing.TB, queue string, bound int) (*pocketmq.Broker, *pocketmq.Message) {
+	b := pocketmq.New()
+	must(tb, b.DeclareExchange(ctx, "orders", pocketmq.Direct))
+	_, err := b.DeclareQueue(ctx, queue, pocketmq.MaxLength(bound))
+	must(tb, err)
+	must(tb, b.Bind(ctx, queue, "orders", "new"))
+	return b, &pocketmq.Message{Body: body64}
+}
+
+func publishAll(b *pocketmq.Broker, m *pocketmq.Message, n int) {
+	for range n {
+		if err := b.Publish(ctx, "orders", "new", m); err != nil {
+			panic(err)
+		}
 	}
 }
 
-func BenchmarkDirect(b *testing.B) {
-	br := pocketmq.New()
-	defer br.Close()
-	must(b, br.DeclareExchange(ctx, "orders", pocketmq.Direct))
-	_, err := br.DeclareQueue(ctx, "q", pocketmq.MaxLength(4096))
-	must(b, err)
-	must(b, br.Bind(ctx, "q", "orders", "new"))
-	c, err := br.Consume(ctx, "q", pocketmq.Prefetch(256))
-	must(b, err)
-	m := &pocketmq.Message{Body: make([]byte, 64)}
-	b.ReportAllocs()
-	b.ResetTimer()
-	go func() {
-		for range b.N {
-			if err := br.Publish(ctx, "orders", "new", m); err != nil {
-				panic(err)
-			}
-		}
-	}()
-	for range b.N {
+func receiveAcked(tb testing.TB, c *pocketmq.Consumer, n int) {
+	for range n {
 		d, err := c.Receive(ctx)
-		if err != nil {
-			b.Fatal(err)
+		if err != nil || len(d.Body) != 64 {
+			tb.Fatal(err)
 		}
 		if err := d.Ack(); err != nil {
-			b.Fatal(err)
+			tb.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkDirectVersusChannel measures both in turns, and reports the medians
+// and their ratio.
+func BenchmarkDirectVersusChannel(b *testing.B) {
+	const n = 200_000
+	var channels, directs []time.Duration
+	for b.Loop() {
+		channels = append(channels, channel(n))
+		directs = append(directs, direct(b, n))
+	}
+	c, d := median(channels), median(directs)
+	b.ReportMetric(float64(c)/n, "channel-ns/msg")
+	b.ReportMetric(float64(d)/n, "pocketmq-ns/msg")
+	b.ReportMetric(float64(d)/float64(c), "ratio")
+}
+
+func median(d []time.Duration) time.Duration {
+	slices.Sort(d)
+	return d[len(d)/2]
+}
+
+// BenchmarkDirect is the pocketmq half of the comparison, for allocations and
+// profiles.
+func BenchmarkDirect(b *testing.B) {
+	b.ReportAllocs()
+	direct(b, b.N)
+}
+
+// BenchmarkChannel is the other half.
+func BenchmarkChannel(b *testing.B) {
+	b.ReportAllocs()
+	channel(b.N)
+}
+
+// BenchmarkManyToMany has four publishers and four consumers on one queue.
+func BenchmarkManyToMany(b *testing.B) {
+	b.Run("pocketmq", func(b *testing.B) {
+		b.ReportAllocs()
+		br, m := directTo(b, "q", benchBound)
+		defer br.Close()
+		var done sync.WaitGroup
+		n := (b.N + 3) / 4
+		done.Add(4 * n)
+		for range 4 {
+			c, err := br.Consume(ctx, "q", pocketmq.Prefetch(256))
+			must(b, err)
+			go func() {
+				for d, err := range c.Deliveries() {
+					if err != nil {
+						return // the broker is closed
+					}
+					if d.Ack() != nil {
+						panic("not acked")
+					}
+					done.Done()
+				}
+			}()
+		}
+		b.ResetTimer()
+		for range 4 {
+			go publishAll(br, m, n)
+		}
+		done.Wait()
+	})
+	b.Run("channel", func(b *testing.B) {
+		ch := make(chan pocketmq.Delivery, benchBound)
+		var done sync.WaitGroup
+		n := (b.N + 3) / 4
+		done.Add(4 * n)
+		for range 4 {
+			go func() {
+				for range ch {
+					done.Done()
+				}
+			}()
+		}
+		b.ResetTimer()
+		for range 4 {
+			go func() {
+				for range n {
+					ch <- pocketmq.Delivery{}
+				}
+			}()
+		}
+		done.Wait()
+		close(ch)
+	})
+}
+
+// BenchmarkFanout delivers each message to ten queues; ns/op is for all ten.
+func BenchmarkFanout(b *testing.B) {
+	b.ReportAllocs()
+	br := pocketmq.New()
+	defer br.Close()
+	must(b, br.DeclareExchange(ctx, "news", pocketmq.Fanout))
+	var done sync.WaitGroup
+	for i := range 10 {
+		q := fmt.Sprint("q", i)
+		_, err := br.DeclareQueue(ctx, q, pocketmq.MaxLength(benchBound))
+		must(b, err)
+		must(b, br.Bind(ctx, q, "news", ""))
+		c, err := br.Consume(ctx, q)
+		must(b, err)
+		done.Go(func() { receiveAcked(b, c, b.N) })
+	}
+	m := &pocketmq.Message{Body: body64}
+	b.ResetTimer()
+	for range b.N {
+		must(b, br.Publish(ctx, "news", "", m))
+	}
+	done.Wait()
+}
+
+// publishAndGet is the cost of one message in one goroutine, without a consumer.
+func publishAndGet(b *testing.B, br *pocketmq.Broker, exchange, key string, m *pocketmq.Message) {
+	b.ReportAllocs()
+	for b.Loop() {
+		must(b, br.Publish(ctx, exchange, key, m))
+		if _, ok, err := br.Get(ctx, "q", pocketmq.AutoAck()); !ok || err != nil {
+			b.Fatal(ok, err)
+		}
+	}
+}
+
+// BenchmarkTopic shows that bindings which don't match cost nothing.
+func BenchmarkTopic(b *testing.B) {
+	for _, bindings := range []int{10, 1_000, 100_000} {
+		b.Run(fmt.Sprint(bindings), func(b *testing.B) {
+			br, m := directTo(b, "q", benchBound)
+			defer br.Close()
+			must(b, br.DeclareExchange(ctx, "logs", pocketmq.Topic))
+			must(b, br.Bind(ctx, "q", "logs", "app.*.error"))
+			_, err := br.DeclareQueue(ctx, "other")
+			must(b, err)
+			for i := range bindings {
+				must(b, br.Bind(ctx, "other", "logs", fmt.Sprintf("app.host%d.*.#", i)))
+			}
+			publishAndGet(b, br, "logs", "app.db.error", m)
+		})
+	}
+}
+
+// BenchmarkHeaders routes by two headers, with ten bindings of which one matches.
+func BenchmarkHeaders(b *testing.B) {
+	br, _ := directTo(b, "q", benchBound)
+	defer br.Close()
+	for i := range 10 {
+		q := "q"
+		if i > 0 {
+			q = fmt.Sprint("other", i)
+			_, err := br.DeclareQueue(ctx, q)
+			must(b, err)
+		}
+		must(b, br.Bind(ctx, q, "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"kind": "order", "region": i})))
+	}
+	publishAndGet(b, br, "amq.headers", "", &pocketmq.Message{
+		Body: body64, Headers: pocketmq.Table{"kind": "order", "region": 0},
+	})
+}
+
+// BenchmarkPrefetch1 fetches every message on its own.
+func BenchmarkPrefetch1(b *testing.B) {
+	b.ReportAllocs()
+	br, m := directTo(b, "q", benchBound)
+	defer br.Close()
+	c, err := br.Consume(ctx, "q", pocketmq.Prefetch(1))
+	must(b, err)
+	b.ResetTimer()
+	go publishAll(br, m, b.N)
+	receiveAcked(b, c, b.N)
+}
+
+// BenchmarkHandler is BenchmarkDirect with a handler.
+func BenchmarkHandler(b *testing.B) {
+	b.ReportAllocs()
+	br, m := directTo(b, "q", benchBound)
+	defer br.Close()
+	var done sync.WaitGroup
+	done.Add(b.N)
+	_, err := br.Handle(ctx, "q", func(context.Context, *pocketmq.Delivery) error {
+		done.Done()
+		return nil
+	}, pocketmq.Prefetch(256))
+	must(b, err)
+	b.ResetTimer()
+	publishAll(br, m, b.N)
+	done.Wait()
+}
+
+// BenchmarkBlockedPublisher has room for one message, so that publisher and
+// consumer wait for each other every time; a channel of one is beside it.
+func BenchmarkBlockedPublisher(b *testing.B) {
+	b.Run("pocketmq", func(b *testing.B) {
+		b.ReportAllocs()
+		br, m := directTo(b, "q", 1)
+		defer br.Close()
+		c, err := br.Consume(ctx, "q", pocketmq.Prefetch(1))
+		must(b, err)
+		b.ResetTimer()
+		go publishAll(br, m, b.N)
+		receiveAcked(b, c, b.N)
+	})
+	b.Run("channel", func(b *testing.B) {
+		ch := make(chan pocketmq.Delivery, 1)
+		go func() {
+			for range b.N {
+				ch <- pocketmq.Delivery{}
+			}
+		}()
+		for range b.N {
+			<-ch
+		}
+	})
+}
+
+// BenchmarkDeclareQueue shows what an idle queue costs; B/op is its memory.
+func BenchmarkDeclareQueue(b *testing.B) {
+	b.ReportAllocs()
+	br := pocketmq.New()
+	defer br.Close()
+	for i := range b.N {
+		_, err := br.DeclareQueue(ctx, fmt.Sprint("queue", i))
+		must(b, err)
 	}
 }

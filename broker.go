@@ -78,8 +78,8 @@ func (b *Broker) Session(opts ...SessionOption) *Session {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.phase.Load() == closed {
-		s.closed = true
+	if b.phase.Load() == closed || b.root == nil {
+		s.shut()
 	} else {
 		b.sessions[s] = struct{}{}
 	}
@@ -101,7 +101,7 @@ func (b *Broker) check(ctx context.Context) error {
 }
 
 // publish routes a message and gives it to its queues.
-func (b *Broker) publish(ctx context.Context, name, key string, m *Message, flags PublishOption) error {
+func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *Message, flags PublishOption) error {
 	if err := m.check(); err != nil {
 		return err
 	}
@@ -115,37 +115,35 @@ func (b *Broker) publish(ctx context.Context, name, key string, m *Message, flag
 	if x.internal {
 		return accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, b.vhost)
 	}
+	if q := x.onlyQueue(key, m); q != nil {
+		if err := q.push(ctx, s, &item{m, x, key}, true); err != errGone {
+			return err
+		}
+	}
 	x.published.Add(1)
-	routed, err := b.deliver(ctx, x, key, m)
+	routed, err := b.deliver(ctx, s, x, key, m)
 	if routed {
 		return err
 	}
+	return b.unrouted(x, key, flags)
+}
+
+// unrouted is the end of publish for a message that reached no queue.
+func (b *Broker) unrouted(x *exchange, key string, flags PublishOption) error {
 	x.unroutable.Add(1)
 	if b.phase.Load() == closed {
 		return errBrokerClosed
 	}
 	if flags&Mandatory != 0 {
 		return newError(ErrUnroutable, CodeNoRoute, "exchange '%s' in vhost '%s' leads a message with routing key '%s' to no queue",
-			name, b.vhost, key)
+			x.name, b.vhost, key)
 	}
 	return nil
 }
 
 // deliver gives a message to the queues it is routed to. It reports whether
 // there were any, and the first error of one of them.
-func (b *Broker) deliver(ctx context.Context, x *exchange, key string, m *Message) (routed bool, err error) {
-	if m.Headers == nil && x.exact != nil {
-		// Most messages: the destinations are known, and all of them are queues.
-		if t := x.exact.targets(key); t != nil && len(t.queues) > 0 && len(t.exchanges) == 0 {
-			return pushAll(ctx, t.queues, &item{m, x, key})
-		}
-	}
-	return b.deliverWidely(ctx, x, key, m)
-}
-
-// deliverWidely is deliver for messages that need a look at their headers, or
-// at other exchanges.
-func (b *Broker) deliverWidely(ctx context.Context, x *exchange, key string, m *Message) (routed bool, err error) {
+func (b *Broker) deliver(ctx context.Context, s *Session, x *exchange, key string, m *Message) (routed bool, err error) {
 	more, err := m.moreKeys()
 	if err != nil {
 		return true, err
@@ -153,12 +151,12 @@ func (b *Broker) deliverWidely(ctx context.Context, x *exchange, key string, m *
 	r := routings.Get().(*routing)
 	defer r.release()
 	r.run(b, x, key, more, m)
-	return pushAll(ctx, r.queues, &item{m.withoutBCC(), x, key})
+	return pushAll(ctx, s, r.queues, &item{m.withoutBCC(), x, key})
 }
 
-func pushAll(ctx context.Context, queues []*queue, it *item) (routed bool, err error) {
+func pushAll(ctx context.Context, s *Session, queues []*queue, it *item) (routed bool, err error) {
 	for _, q := range queues {
-		e := q.push(ctx, it)
+		e := q.push(ctx, s, it, false)
 		if e == errGone {
 			continue // deleted since it was looked up: as if it had never been there
 		}
@@ -194,10 +192,8 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 	case strings.HasPrefix(name, "amq."):
 		return accessRefused("exchange name '%s' contains reserved prefix 'amq.*'", name)
 	}
-	if alternate, ok := c.args["alternate-exchange"].(string); ok {
-		if err := checkName("alternate exchange", alternate); err != nil {
-			return err
-		}
+	if err := (where{"exchange", name, b.vhost}).checkExchangeArguments(c.args); err != nil {
+		return err
 	}
 	b.exchanges.Store(name, newExchange(name, kind, c))
 	return nil
@@ -227,6 +223,9 @@ func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error 
 // deleteExchange is described at Client.DeleteExchange.
 func (b *Broker) deleteExchange(name string, c deleteConfig) error {
 	name = trimName(name)
+	if err := checkName("exchange", name); err != nil {
+		return err
+	}
 	if name == "" {
 		return b.defaultExchange()
 	}
@@ -279,6 +278,9 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	if err := checkName("queue", name); err != nil {
 		return nil, err
 	}
+	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
+		c.err = invalid("MaxLength and Unbounded contradict each other")
+	}
 	if c.err != nil {
 		return nil, c.err
 	}
@@ -292,8 +294,11 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	switch {
 	case name == "":
 		name = "amq.gen-" + randomName()
-	case strings.HasPrefix(name, "amq."):
+	case strings.HasPrefix(name, "amq.") && !c.reserved:
 		return nil, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
+	}
+	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c.args); err != nil {
+		return nil, err
 	}
 	var owner *Session
 	if c.exclusive {
@@ -329,18 +334,25 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.autoDelete != q.autoDelete {
 		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
 	}
-	if err := at.sameArguments(c.args, q.args, "x-max-length", "x-overflow"); err != nil {
+	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
 		return err
 	}
-	if limit := q.fifo.Limit(); c.unbounded && limit >= 0 {
+	switch limit := q.fifo.Limit(); {
+	case c.unbounded && limit >= 0:
 		return at.differs("x-max-length", "none", limit)
+	case q.unbounded && !c.unbounded && !c.rabbitMQ:
+		return at.differs("x-max-length", DefaultMaxLength, "none")
 	}
 	return nil
 }
 
 // deleteQueue is described at Client.DeleteQueue.
 func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, error) {
-	q, err := b.findQueue(trimName(name))
+	name = trimName(name)
+	if err := checkName("queue", name); err != nil {
+		return 0, err
+	}
+	q, err := b.findQueue(name)
 	if err != nil {
 		return 0, nil
 	}
@@ -393,8 +405,8 @@ func (b *Broker) bind(s *Session, r bindRequest) error {
 	defer b.mu.Unlock()
 	n, err := b.resolve(s, r)
 	if err != nil {
-		if r.undo && isNotFound(err) {
-			return nil // EXCH-28
+		if r.undo && (n == nil || !n.source.has(n)) {
+			return nil // it is not bound (EXCH-28, QUEUE-15)
 		}
 		return err
 	}
@@ -475,6 +487,12 @@ func (b *Broker) locked(q *queue) error {
 // Close does. It returns ctx's error if that came first. Messages in queues
 // without a consumer are lost, as with Close; how many is logged.
 func (b *Broker) Shutdown(ctx context.Context) error {
+	if b.root == nil {
+		return errNotMade
+	}
+	if ctx == nil {
+		return errNilContext
+	}
 	b.phase.CompareAndSwap(open, draining)
 	b.releasePublishers()
 	var err error
@@ -503,17 +521,31 @@ func (b *Broker) releasePublishers() {
 	}
 }
 
-// busy reports whether a queue that has consumers still has messages.
+// busy reports whether a queue that has consumers still has messages. It looks
+// until nothing was published between two looks: a handler may have moved a
+// message behind its back, from a queue not seen yet to one seen empty.
 func (b *Broker) busy() bool {
+	before, busy := b.look()
+	for !busy {
+		var after uint64
+		if after, busy = b.look(); before == after {
+			break
+		}
+		before = after
+	}
+	return busy
+}
+
+// look is one look of busy. It also returns how many messages have come into all
+// queues.
+func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
-		busy := len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Unacked() > 0
+		published += q.fifo.Counts().Published
+		busy = busy || len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Unacked() > 0
 		q.release()
-		if busy {
-			return true
-		}
 	}
-	return false
+	return published, busy
 }
 
 // signalDrain tells Shutdown to look again.
@@ -531,6 +563,9 @@ func (b *Broker) signalDrain() {
 // once, and always returns nil. A handler must not call it: it would wait for
 // itself.
 func (b *Broker) Close() error {
+	if b.root == nil {
+		return nil // it was not made with New: there is nothing to end
+	}
 	b.phase.Store(closed)
 	b.signalDrain() // a Shutdown under way gives up
 	b.mu.Lock()

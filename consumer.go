@@ -29,10 +29,12 @@ type Consumer struct {
 
 	// Guarded by holder.mu.
 	batch   ring.Ring[entry] // fetched from the queue and not handed out
+	more    bool             // the queue has more than batch, and there is credit for it
 	waiting int              // goroutines that found nothing, and wait
 	running int              // goroutines of the consumer, plus 1 until it ends
 	err     error            // why the consumer ended; nil while it has not
 	channel chan Delivery
+	empty   chan struct{} // closed when nothing is on its way into channel any more; nil without
 
 	unwatch      func() bool        // stops watching Consume's context; nil if it never ends
 	stopHandlers context.CancelFunc // ends the context of Handle's handlers; nil without
@@ -45,9 +47,10 @@ func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.core.Owner = c
-	c.holder.queue, c.holder.core, c.holder.window = q, &c.core, cfg.window
+	c.holder.queue, c.holder.core = q, &c.core
+	c.window.Store(cfg.window)
 	if cfg.window != nil {
-		c.core.Gate = &gate{cfg.window, c}
+		c.core.Gate = &gate{window: cfg.window, consumer: c}
 		c.eager = true
 	}
 	return c
@@ -69,9 +72,8 @@ func (c *Consumer) Err() error {
 
 // Receive waits for the next message. It returns an error if ctx ends first, or
 // if the consumer has ended: that of Err.
-func (c *Consumer) Receive(ctx context.Context) (Delivery, error) {
-	var d Delivery
-	err := c.receive(ctx, c.autoAck, &d)
+func (c *Consumer) Receive(ctx context.Context) (d Delivery, err error) {
+	err = c.receive(ctx, c.autoAck, &d)
 	return d, err
 }
 
@@ -112,9 +114,10 @@ func (c *Consumer) Chan() <-chan Delivery {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.channel == nil {
-		c.channel = make(chan Delivery)
+		c.channel, c.empty = make(chan Delivery), make(chan struct{})
 		if c.err != nil {
 			close(c.channel)
+			close(c.empty)
 		} else {
 			c.running++
 			go c.forward()
@@ -127,15 +130,32 @@ func (c *Consumer) Chan() <-chan Delivery {
 // assigned to it and not handed out is back in the queue, at its place, when
 // Cancel returns. What was handed out may still be settled.
 func (c *Consumer) Cancel() {
-	c.end(newError(ErrCanceled, CodeConnectionForced, "consumer '%s' was cancelled", c.tag))
+	c.end(c.canceled())
+	if empty := c.onItsWay(); empty != nil {
+		<-empty
+	}
 }
 
 // Close is Cancel, and returns also what was handed out and is not settled to
 // the queue, at its place, with Redelivered set; settling it later gives
 // ErrSettled. To let running handlers finish instead, Cancel and wait for Done.
 func (c *Consumer) Close() {
-	c.Cancel()
-	c.returnAll()
+	if c.onItsWay() != nil {
+		c.Cancel() // what is on its way into the channel was not handed out
+	}
+	c.queue.endTogether([]*Consumer{c}, []*holder{&c.holder}, c.canceled())
+}
+
+// onItsWay returns a channel that is closed when the consumer has ended and the
+// message on its way into the channel of Chan is back; nil without Chan.
+func (c *Consumer) onItsWay() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.empty
+}
+
+func (c *Consumer) canceled() error {
+	return newError(ErrCanceled, CodeConnectionForced, "consumer '%s' was cancelled", c.tag)
 }
 
 // endWith makes the consumer end when ctx does.
@@ -154,6 +174,7 @@ func (c *Consumer) endWith(ctx context.Context) {
 func (c *Consumer) forward() {
 	defer c.leave()
 	defer close(c.channel)
+	defer close(c.empty)
 	for {
 		// The message must not count as acked before somebody has it.
 		var d Delivery
@@ -177,6 +198,9 @@ func (c *Consumer) forward() {
 }
 
 func (c *Consumer) receive(ctx context.Context, autoAck bool, d *Delivery) error {
+	if ctx == nil {
+		return errNilContext
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -215,7 +239,8 @@ func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	if c.batch.Len() == 0 && c.err == nil {
 		acked := c.takeAcked()
 		q.fifo.Fetch(&c.core, acked, &c.batch, c.waiting > 0)
-		c.starved = c.batch.Len() == 0 && c.core.OutOfCredit()
+		c.more = q.fifo.Ready() > 0 && !c.core.OutOfCredit()
+		c.starved = c.core.OutOfCredit() && (c.batch.Len() == 0 || c.waiting > 0)
 	}
 	var flush, more bool
 	if ok = c.batch.Len() > 0; ok {
@@ -233,17 +258,17 @@ func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 // and passes what it returns to handedOut when it has unlocked.
 func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
 	e := c.batch.Front()
-	c.fill(d, e)
-	d.ConsumerTag = c.tag
+	var tag uint64
 	if autoAck {
 		c.acked++
 		flush = c.mustFlush()
 	} else {
-		d.tag = c.unacked.Add(*e)
+		tag = c.unacked.Add(e)
 	}
+	c.fill(d, e, c.tag, tag)
 	*e = entry{}
 	c.batch.Advance()
-	return flush, c.waiting > 0 && c.batch.Len() > 0
+	return flush, c.waiting > 0 && (c.batch.Len() > 0 || c.more)
 }
 
 // handedOut finishes handOut: it hands in the acks, and wakes another goroutine
@@ -285,23 +310,29 @@ func (c *Consumer) wakeOne() {
 }
 
 // end ends the consumer, the first time it is called.
-func (c *Consumer) end(why error) {
-	q := c.queue
-	q.mu.Lock()
+func (c *Consumer) end(why error) { c.queue.endTogether([]*Consumer{c}, nil, why) }
+
+// detach is the part of endTogether under the queue's lock. It reports whether
+// the consumer had not ended before, and whether its queue ends with it.
+func (c *Consumer) detach(why error) (first, queueEnded bool) {
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.err != nil {
-		c.mu.Unlock()
-		q.mu.Unlock()
-		return
+		return false, false
 	}
 	c.err = why
 	c.eager = true // from now on the queue does not know whom to collect from
 	c.apply()
-	ended := q.unsubscribe(c)
 	close(c.over)
+	return true, c.queue.unsubscribe(c)
+}
+
+// ended is the part of endTogether without locks.
+func (c *Consumer) ended(why error) {
+	c.window.Load().offer()
+	c.mu.Lock()
 	unwatch, stop := c.unwatch, c.stopHandlers
 	c.mu.Unlock()
-	c.unlock()
 	if unwatch != nil {
 		unwatch()
 	}
@@ -312,9 +343,6 @@ func (c *Consumer) end(why error) {
 		c.notify()
 	}
 	c.session.forget(c)
-	if ended {
-		q.broker.forgetQueue(q)
-	}
 	c.leave()
 }
 

@@ -113,8 +113,6 @@ func preconditionFailed(format string, args ...any) *Error {
 	return newError(ErrPreconditionFailed, CodePreconditionFailed, format, args...)
 }
 
-func isNotFound(err error) bool { return errors.Is(err, ErrNotFound) }
-
 func notSupported(format string, args ...any) *Error {
 	return newError(ErrNotSupported, CodeNotImplemented, format, args...)
 }
@@ -122,6 +120,8 @@ func notSupported(format string, args ...any) *Error {
 var (
 	errBrokerClosed  = newError(ErrClosed, CodeConnectionForced, "the broker is closed")
 	errSessionClosed = newError(ErrClosed, CodeConnectionForced, "the session is closed")
+	errNotMade       = invalid("this is a zero value: make a Broker with pocketmq.New, and a Session with its method")
+	errNilContext    = invalid("the context is nil; use context.Background()")
 	errGone          = errors.New("the queue is gone") // never leaves the package
 	errSettled       = newError(ErrSettled, CodePreconditionFailed, "the delivery is settled already")
 )

@@ -214,5 +214,5 @@ func ExampleOverflow() {
 	// Output:
 	// block: has the first; publishing the second: pocketmq: waiting for room in queue 'block': context deadline exceeded
 	// drop-head: has the second; publishing the second: <nil>
-	// reject-publish: has the first; publishing the second: RESOURCE_ERROR - queue 'reject-publish' in vhost '/' is full (1 messages wait)
+	// reject-publish: has the first; publishing the second: RESOURCE_ERROR - queue 'reject-publish' in vhost '/' is full
 }

@@ -134,6 +134,12 @@ func (x *exchange) bind(b *binding) {
 	b.to.addInbound(b)
 }
 
+// has reports whether there is a binding that is equal to b. Broker.mu is held.
+func (x *exchange) has(b *binding) bool {
+	_, ok := x.bindings[b.identity()]
+	return ok
+}
+
 // unbind removes a binding that is equal to b, if there is one, and reports
 // whether there was. Broker.mu is held.
 func (x *exchange) unbind(b *binding) bool {
@@ -150,6 +156,19 @@ func (x *exchange) unbind(b *binding) bool {
 	}
 	delete(*b.to.inbound(), b)
 	return true
+}
+
+// onlyQueue returns the one queue that a message goes to, if that is known
+// without a closer look. That is so for most messages, and for them it pays to
+// know it.
+func (x *exchange) onlyQueue(key string, m *Message) *queue {
+	if x.exact == nil || m.Headers != nil {
+		return nil
+	}
+	if t := x.exact.targets(key); t != nil && len(t.queues) == 1 && len(t.exchanges) == 0 {
+		return t.queues[0]
+	}
+	return nil
 }
 
 // routing is one message's way through the exchanges.

@@ -83,3 +83,11 @@ func (w *Window) Used() int {
 	defer w.mu.Unlock()
 	return w.used
 }
+
+// Remembered is the number of consumers and of queues that the session has not
+// forgotten.
+func (s *Session) Remembered() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.consumers) + len(s.ended) + len(s.got) + len(s.owned)
+}

@@ -59,14 +59,15 @@ func (c *Consumer) start(ctx context.Context, h Handler, n int) {
 	}
 }
 
-// stop ends the context of the handlers, if there are any.
-func (c *Consumer) stop() {
+// stop ends the context of the handlers, and reports whether there are any.
+func (c *Consumer) stop() bool {
 	c.mu.Lock()
 	stop := c.stopHandlers
 	c.mu.Unlock()
 	if stop != nil {
 		stop()
 	}
+	return stop != nil
 }
 
 // isOver reports whether the consumer has ended, its goroutines have returned,
@@ -89,27 +90,29 @@ func (c *Consumer) work(ctx context.Context, h Handler) {
 	}()
 	for {
 		var d Delivery
-		if err := c.receive(context.Background(), c.autoAck, &d); err != nil {
+		if err := c.receive(ctx, c.autoAck, &d); err != nil {
 			returned = true
 			return
 		}
-		c.handle(ctx, h, d)
+		c.handle(ctx, h, &d)
 	}
 }
 
+var errGoexit = errors.New("the handler ended its goroutine")
+
 // handle runs the handler once and settles the delivery as it returns.
-func (c *Consumer) handle(ctx context.Context, h Handler, d Delivery) {
+func (c *Consumer) handle(ctx context.Context, h Handler, d *Delivery) {
 	// The handler gets a copy of its own: it may keep it, while a Delivery that
 	// is used again for the next message could settle that by mistake.
-	mine := d
-	err := errors.New("the handler ended its goroutine")
+	own := *d
+	err := errGoexit
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
-		c.settle(&d, err)
+		c.settle(d, err)
 	}()
-	err = h(ctx, &mine)
+	err = h(ctx, &own)
 }
 
 // settle is the rule in the comment of Handler.
@@ -120,11 +123,10 @@ func (c *Consumer) settle(d *Delivery, err error) {
 		}
 		return
 	}
-	var discard *discardError
-	final := errors.As(err, &discard)
+	final, text := describe(err)
 	c.queue.broker.log.LogAttrs(context.Background(), slog.LevelWarn, "handler failed",
 		slog.String("queue", c.queue.name), slog.String("consumer", c.tag), slog.Bool("requeue", !final && d.tag != 0),
-		slog.Uint64("returns", uint64(d.returns)), slog.String("error", err.Error()))
+		slog.Uint64("returns", uint64(d.returns)), slog.String("error", text))
 	switch {
 	case d.tag == 0:
 	case final:
@@ -133,6 +135,19 @@ func (c *Consumer) settle(d *Delivery, err error) {
 		c.pause(d)
 		_ = d.Nack(true)
 	}
+}
+
+// describe reads a handler's error, which like the handler may panic: a nil
+// pointer in an error does.
+func describe(err error) (final bool, text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("an error of type %T that panics: %v", err, p)
+		}
+	}()
+	var discard *discardError
+	final = errors.As(err, &discard)
+	return final, err.Error()
 }
 
 // pause holds a failed delivery back, unless the consumer ends.

@@ -2,6 +2,7 @@ package pocketmq
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
@@ -10,8 +11,8 @@ import (
 // consumer, or for the messages that a session got from a queue with Get.
 type holder struct {
 	queue  *queue
-	core   *fifo.Consumer[item] // what the queue knows of the consumer, guarded by queue.mu; nil for Get
-	window *Window              // nil = none
+	core   *fifo.Consumer[item]   // what the queue knows of the consumer, guarded by queue.mu; nil for Get
+	window atomic.Pointer[Window] // nil = none; changes under both locks
 
 	mu      sync.Mutex // taken after queue.mu; guards the fields below
 	unacked fifo.Unacked[item]
@@ -39,24 +40,9 @@ func (h *holder) ack(tag uint64) error {
 	return nil
 }
 
-// creditBatch is the part of its prefetch, 1/creditBatch, after which a lone
-// consumer hands in its acks while publishers wait for room. Letting them in one
-// by one would wake one goroutine for each message.
-const creditBatch = 8
-
 // mustFlush reports whether the queue must hear of h.acked now. h.mu is held.
 func (h *holder) mustFlush() bool {
-	if h.eager || h.starved {
-		return true
-	}
-	switch h.queue.eager.Load() {
-	case 0:
-		return false
-	case eagerWaiters:
-		return h.acked >= h.core.Prefetch/creditBatch
-	default:
-		return true
-	}
+	return h.eager || h.starved || h.queue.eager.Load() != 0
 }
 
 // flush hands the acks in now, and lets the queue act on it.
@@ -85,15 +71,16 @@ func (h *holder) takeAcked() int {
 	n := h.acked
 	h.acked = 0
 	if n > 0 {
-		h.window.put(n)
+		h.window.Load().put(n)
 	}
 	return n
 }
 
 // unlock ends a step of h's queue in which h may have given credit back.
 func (h *holder) unlock() {
+	w := h.window.Load()
 	h.queue.unlock()
-	h.window.offer()
+	w.offer()
 }
 
 // requeue returns a delivery to its place in the queue.
@@ -120,7 +107,7 @@ func (h *holder) settle(tag uint64, step func(*fifo.Queue[item], entry)) error {
 	e, ok := h.unacked.Settle(tag)
 	if ok {
 		h.apply() // the acks came before
-		h.window.put(1)
+		h.window.Load().put(1)
 		if q.gone == nil {
 			step(&q.fifo, e)
 		}
@@ -133,28 +120,34 @@ func (h *holder) settle(tag uint64, step func(*fifo.Queue[item], entry)) error {
 	return nil
 }
 
-// returnAll returns everything that is not settled, in order.
-func (h *holder) returnAll() {
-	q := h.queue
-	q.mu.Lock()
+// giveBack returns everything that is not settled to its place. The queue's lock
+// is held, and the caller lets it dispatch, and calls offer later.
+func (h *holder) giveBack() {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.apply()
 	all := h.unacked.Drain()
-	h.window.put(len(all))
-	if q.gone == nil {
-		q.fifo.Return(h.core, all...)
+	h.window.Load().put(len(all))
+	if h.queue.gone != nil {
+		return
 	}
-	h.mu.Unlock()
-	h.unlock()
+	for _, e := range all {
+		h.queue.fifo.ReturnLater(h.core, e)
+	}
 }
 
-// fill makes d the delivery of e.
-func (h *holder) fill(d *Delivery, e *entry) {
-	d.Message = e.Value.msg
-	d.Exchange = e.Value.exchange.name
-	d.RoutingKey = e.Value.key
+// fill makes d the delivery of e. It sets every field, one by one: that is much
+// quicker than making a Delivery and copying it.
+func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
+	it := &e.Value
+	d.Message = it.msg
+	d.Exchange = it.exchange.name
+	d.RoutingKey = it.key
+	d.ConsumerTag = consumerTag
 	d.Redelivered = e.Returns > 0
+	d.MessageCount = 0
 	d.returns = e.Returns
+	d.tag = tag
 	d.from = h
 }
 
@@ -170,14 +163,15 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if !ok {
 		return d, false, nil
 	}
-	h.fill(&d, &e)
-	d.MessageCount = q.fifo.Ready()
+	var tag uint64
 	if autoAck {
 		q.fifo.Ack(nil, 1)
-		return d, true, nil
+	} else {
+		h.mu.Lock()
+		tag = h.unacked.Add(&e)
+		h.mu.Unlock()
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	d.tag = h.unacked.Add(e)
+	h.fill(&d, &e, "", tag)
+	d.MessageCount = q.fifo.Ready()
 	return d, true, nil
 }

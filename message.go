@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"time"
+
+	"github.com/pocketmq/pocketmq/internal/decimal"
 )
 
 // Message is a body with the properties that AMQP gives it. The zero value is
@@ -34,6 +36,8 @@ type Message struct {
 	Type            string
 	UserID          string
 	AppID           string
+
+	received *received // nil = made in this process
 }
 
 // Values of Message.DeliveryMode. A broker keeps its messages in memory either
@@ -50,11 +54,9 @@ const (
 // these. A key has at most 255 bytes.
 type Table = map[string]any
 
-// Decimal is AMQP's decimal number: Value / 10^Scale.
-type Decimal struct {
-	Scale uint8
-	Value int32
-}
+// Decimal is AMQP's decimal number: Value / 10^Scale, where Scale is a uint8 and
+// Value an int32.
+type Decimal = decimal.Decimal
 
 const (
 	maxShortString = 255 // bytes; AMQP's limit for names, keys and properties
@@ -104,6 +106,9 @@ func (m *Message) check() error {
 	if m == nil {
 		return invalid("the message is nil")
 	}
+	if m.isPlain() {
+		return nil
+	}
 	if m.Expiration != "" {
 		return notSupported("the message's Expiration '%s': message TTL is not supported yet", m.Expiration)
 	}
@@ -119,14 +124,15 @@ func (m *Message) check() error {
 	return checkTable("headers", m.Headers, 0)
 }
 
-// checkStrings is written for speed: adding the lengths up first makes the
-// common case one comparison.
+// isPlain reports whether there is nothing in m that could be wrong, by which
+// most messages are done with quickly.
+func (m *Message) isPlain() bool {
+	return m.Headers == nil && m.DeliveryMode <= Persistent && m.Expiration == "" &&
+		len(m.ContentType)+len(m.ContentEncoding)+len(m.CorrelationID)+len(m.ReplyTo)+
+			len(m.MessageID)+len(m.Type)+len(m.UserID)+len(m.AppID) <= maxShortString
+}
+
 func (m *Message) checkStrings() error {
-	sum := len(m.ContentType) + len(m.ContentEncoding) + len(m.CorrelationID) + len(m.ReplyTo) +
-		len(m.MessageID) + len(m.Type) + len(m.UserID) + len(m.AppID)
-	if sum <= maxShortString {
-		return nil
-	}
 	for name, s := range map[string]string{
 		"ContentType": m.ContentType, "ContentEncoding": m.ContentEncoding, "CorrelationID": m.CorrelationID,
 		"ReplyTo": m.ReplyTo, "MessageID": m.MessageID, "Type": m.Type, "UserID": m.UserID, "AppID": m.AppID,

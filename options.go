@@ -57,6 +57,7 @@ type exchangeConfig struct {
 
 type queueConfig struct {
 	passive, durable, autoDelete, exclusive, unbounded bool
+	reserved                                           bool // the name may begin with "amq."
 	rabbitMQ                                           bool // the session has RabbitMQDefaults
 	args                                               Table
 	err                                                error
@@ -87,10 +88,25 @@ type queueOption func(*queueConfig)
 type deleteOption func(*deleteConfig)
 type consumeOption func(*consumeConfig)
 
-func (o exchangeOption) exchange(c *exchangeConfig) { o(c) }
-func (o queueOption) queue(c *queueConfig)          { o(c) }
-func (o deleteOption) delete(c *deleteConfig)       { o(c) }
-func (o consumeOption) consume(c *consumeConfig)    { o(c) }
+func (o exchangeOption) exchange(c *exchangeConfig) {
+	if o != nil { // as in the zero DeclareOption
+		o(c)
+	}
+}
+
+func (o queueOption) queue(c *queueConfig) {
+	if o != nil {
+		o(c)
+	}
+}
+
+func (o consumeOption) consume(c *consumeConfig) {
+	if o != nil {
+		o(c)
+	}
+}
+
+func (o deleteOption) delete(c *deleteConfig) { o(c) }
 
 // DeclareOption fits both DeclareExchange and DeclareQueue.
 type DeclareOption struct {
@@ -199,17 +215,6 @@ func (c *queueConfig) set(key string, v any) {
 	c.args[key] = v
 }
 
-type bindArguments Table
-
-func (a bindArguments) bind(c *bindConfig) { c.args = Table(a) }
-
-// Arguments gives a binding its arguments: for a headers exchange the headers
-// to match, and under "x-match" how: "all" (the default) or "any", which ignore
-// headers that begin with "x-", "all-with-x" or "any-with-x", which don't. Other
-// exchanges ignore arguments, but bindings with different ones are different.
-// The table must not be changed afterwards.
-func Arguments(t Table) BindOption { return bindArguments(t) }
-
 // IfUnused lets a deletion fail with ErrPreconditionFailed if the queue has
 // consumers, or the exchange has bindings as a source.
 func IfUnused() DeleteOption { return deleteOption(func(c *deleteConfig) { c.ifUnused = true }) }
@@ -262,8 +267,8 @@ func Prefetch(n int) ConsumeOption {
 // consumers of the same Window, in addition to its own Prefetch.
 func SharedPrefetch(w *Window) ConsumeOption {
 	return consumeOption(func(c *consumeConfig) {
-		if w == nil {
-			c.err = invalid("SharedPrefetch: the window is nil; make one with NewWindow")
+		if !w.isMade() {
+			c.err = invalid("SharedPrefetch: the window is nil or has no size; make one with NewWindow")
 		}
 		c.window = w
 	})

@@ -1,6 +1,7 @@
 package pocketmq
 
 import (
+	"math"
 	"slices"
 	"sync"
 )
@@ -13,7 +14,7 @@ type Window struct {
 	mu      sync.Mutex
 	size    int
 	used    int
-	waiting []*Consumer // were refused; to be told when there is room
+	waiting []*gate // of consumers that were refused; to be told when there is room
 }
 
 // NewWindow returns a window of n unsettled messages; n must be positive.
@@ -24,23 +25,77 @@ func NewWindow(n int) (*Window, error) {
 	return &Window{size: n}, nil
 }
 
+// isMade reports whether w is a window that NewWindow has made, or that has got
+// a size since.
+func (w *Window) isMade() bool {
+	if w == nil {
+		return false
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.size > 0
+}
+
+// Resize changes how many unsettled messages the consumers of the window may hold
+// together; 0 lifts the limit. If they hold more than that now they get nothing
+// until enough is settled (QOS-5, QOS-6).
+func (w *Window) Resize(n int) {
+	if w == nil {
+		return
+	}
+	if n <= 0 {
+		n = math.MaxInt
+	}
+	w.mu.Lock()
+	w.size = n
+	w.mu.Unlock()
+	w.offer()
+}
+
+// Join puts a running consumer under the window, as SharedPrefetch does with one
+// that is started. It does nothing to a consumer that is under one already, has
+// ended, or needs no acks.
+func (w *Window) Join(c *Consumer) {
+	if w == nil || c == nil {
+		return
+	}
+	q := c.queue
+	q.lock()
+	c.mu.Lock()
+	if c.window.Load() == nil && !c.autoAck && c.err == nil {
+		c.apply()
+		c.eager = true
+		c.window.Store(w)
+		q.fifo.SetGate(&c.core, &gate{window: w, consumer: c})
+		w.put(-c.core.Unacked())
+	}
+	c.mu.Unlock()
+	c.unlock()
+}
+
 // gate is a consumer's side of its window.
 type gate struct {
 	window   *Window
 	consumer *Consumer
+	offered  bool // it is this consumer's turn; guarded by window.mu
 }
 
-// Take is called by the consumer's queue under its lock.
+// Take is called by the consumer's queue under its lock. Those who wait go first,
+// in the order in which they were refused. Otherwise a queue whose consumer
+// settles would always be the first to take what that frees, and consumers of
+// other queues would never get anything.
 func (g *gate) Take() bool {
 	w := g.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.used < w.size {
+	first := g.offered || len(w.waiting) == 0
+	g.offered = false
+	if first && w.used < w.size {
 		w.used++
 		return true
 	}
-	if !slices.Contains(w.waiting, g.consumer) {
-		w.waiting = append(w.waiting, g.consumer)
+	if !slices.Contains(w.waiting, g) {
+		w.waiting = append(w.waiting, g)
 	}
 	return false
 }
@@ -59,23 +114,31 @@ func (w *Window) put(n int) {
 	w.used -= n
 }
 
-// offer lets the consumers that were refused try again, in the order in which
-// they were. No queue's lock is held: each of them takes its own queue's.
+// offer lets the consumers that were refused try again, one after the other
+// while there is room. No queue's lock is held: each of them takes its own
+// queue's.
 func (w *Window) offer() {
 	if w == nil {
 		return
 	}
+	for g := w.next(); g != nil; g = w.next() {
+		q := g.consumer.queue
+		q.lock()
+		q.fifo.Unblock(&g.consumer.core)
+		q.unlock()
+	}
+}
+
+// next returns the side of the consumer whose turn it is, or nil if there is no
+// room or nobody waits.
+func (w *Window) next() *gate {
 	w.mu.Lock()
-	waiting := w.waiting
-	if w.used < w.size {
-		w.waiting = nil
-	} else {
-		waiting = nil
+	defer w.mu.Unlock()
+	if w.used >= w.size || len(w.waiting) == 0 {
+		return nil
 	}
-	w.mu.Unlock()
-	for _, c := range waiting {
-		c.queue.lock()
-		c.queue.fifo.Unblock(&c.core)
-		c.queue.unlock()
-	}
+	g := w.waiting[0]
+	w.waiting = slices.Delete(w.waiting, 0, 1)
+	g.offered = true
+	return g
 }

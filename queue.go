@@ -29,6 +29,7 @@ type queue struct {
 	name       string
 	durable    bool
 	autoDelete bool
+	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
 	overflow   OverflowPolicy
@@ -48,6 +49,9 @@ type queue struct {
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
+	full      *Error    // what their publishers are told; nil until it is needed
+	source    *exchange // of the messages that sourced counts
+	sourced   uint64    // messages of source that its counter lacks; see countSource
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
 }
 
@@ -66,7 +70,7 @@ type waiter struct {
 }
 
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
-	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, owner: owner, args: c.args, broker: b}
+	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, broker: b}
 	q.self.queues = []*queue{q}
 	limit := DefaultMaxLength
 	if c.unbounded || c.rabbitMQ {
@@ -75,7 +79,7 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	if c.rabbitMQ {
 		q.overflow = DropHead
 	}
-	if n, ok := c.args["x-max-length"].(int64); ok {
+	if n, why := integerArgument(c.args["x-max-length"]); why == "" {
 		limit = int(n)
 	}
 	for p, name := range overflowNames {
@@ -84,18 +88,29 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 		}
 	}
 	q.fifo = fifo.New(limit, &b.entries)
+	if b.phase.Load() != open {
+		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
+	}
 	return q
 }
 
-// push adds a message, waiting for room if need be.
-func (q *queue) push(ctx context.Context, it *item) error {
+// push adds a message, waiting for room if need be. With count, it also counts
+// it for its exchange.
+func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) error {
 	q.mu.Lock()
 	if q.gone != nil {
 		defer q.mu.Unlock()
 		return q.gone
 	}
+	if count {
+		if q.source != it.exchange {
+			q.countSource()
+			q.source = it.exchange
+		}
+		q.sourced++
+	}
 	if q.fifo.Full() {
-		return q.pushFull(ctx, it)
+		return q.pushFull(ctx, s, it)
 	}
 	c := q.fifo.Push(it)
 	q.mu.Unlock()
@@ -105,31 +120,49 @@ func (q *queue) push(ctx context.Context, it *item) error {
 	return nil
 }
 
+// countSource adds what was counted here to the exchange's counter. Messages that
+// go to one queue are counted under that queue's lock, which they take anyway:
+// a counter that all publishers write would slow all of them down.
+func (q *queue) countSource() {
+	if q.sourced > 0 {
+		q.source.published.Add(q.sourced)
+		q.sourced = 0
+	}
+}
+
 // pushFull goes on with push, and unlocks the queue.
-func (q *queue) pushFull(ctx context.Context, it *item) error {
+func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	q.collect()
 	var err error
 	switch q.overflow {
 	case DropHead:
 		q.wakeLater(q.fifo.Push(it))
+		q.fifo.Dispatch() // a lone consumer may take it (LEN-3)
 		for q.fifo.Over() {
 			q.fifo.DropHead()
 		}
 	case RejectPublish:
 		if q.fifo.Full() {
 			q.rejected++
-			err = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' is full (%d messages wait)",
-				q.name, q.broker.vhost, q.fifo.Ready())
+			err = q.fullError()
 			break
 		}
 		q.wakeLater(q.fifo.Push(it))
 	default:
-		if !q.admit(it) {
-			return q.wait(ctx, it)
+		if len(q.waiters) > 0 || !q.admit(it) {
+			return q.wait(ctx, s, it)
 		}
 	}
 	q.unlock()
 	return err
+}
+
+// fullError is the error of a full queue, made once: those who refuse, refuse many.
+func (q *queue) fullError() error {
+	if q.full == nil {
+		q.full = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' is full", q.name, q.broker.vhost)
+	}
+	return q.full
 }
 
 // admit pushes a message if there is room for it, or a consumer takes it at once.
@@ -145,17 +178,21 @@ func (q *queue) admit(it *item) bool {
 
 // wait queues a publisher up until its message was admitted or ctx ends. The
 // queue is locked, and is not when wait returns.
-func (q *queue) wait(ctx context.Context, it *item) error {
+func (q *queue) wait(ctx context.Context, s *Session, it *item) error {
 	w := &waiter{ctx: ctx, item: *it, done: make(chan error, 1)}
 	q.waiters = append(q.waiters, w)
 	// The flag comes first: an ack either is collected here or sees the flag.
 	q.setEager(eagerWaiters, true)
 	q.collect()
 	q.unlock()
+	var why error
 	select {
 	case err := <-w.done:
 		return err
 	case <-ctx.Done():
+		why = ctx.Err()
+	case <-s.over:
+		why = errSessionClosed
 	}
 	q.mu.Lock()
 	defer q.unlock()
@@ -163,7 +200,7 @@ func (q *queue) wait(ctx context.Context, it *item) error {
 		return <-w.done // it was admitted at the last moment
 	}
 	q.dropWaiters(func(x *waiter) bool { return x == w }, nil)
-	return fmt.Errorf("pocketmq: waiting for room in queue '%s': %w", q.name, ctx.Err())
+	return fmt.Errorf("pocketmq: waiting for room in queue '%s': %w", q.name, why)
 }
 
 // admitWaiters lets in as many waiting publishers as there is room for now.
@@ -263,6 +300,35 @@ func (q *queue) subscribe(c *Consumer) error {
 	return nil
 }
 
+// endTogether ends consumers, and returns what back holds, in one step: nothing
+// is delivered in between, so that all comes back in order.
+func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
+	var ended []*Consumer
+	queueEnded := false
+	q.lock()
+	for _, c := range consumers {
+		first, last := c.detach(why)
+		if first {
+			ended = append(ended, c)
+		}
+		queueEnded = queueEnded || last
+	}
+	for _, h := range back {
+		h.giveBack()
+	}
+	q.fifo.Dispatch()
+	q.unlock()
+	for _, c := range ended {
+		c.ended(why)
+	}
+	for _, h := range back {
+		h.window.Load().offer()
+	}
+	if queueEnded {
+		q.broker.forgetQueue(q)
+	}
+}
+
 // unsubscribe removes a consumer, and reports whether the queue ends with it.
 // q.mu and c.mu are held.
 func (q *queue) unsubscribe(c *Consumer) (ended bool) {
@@ -294,6 +360,7 @@ func (q *queue) whyGone() error {
 // queue from the broker's tables, without the lock. q.mu is held.
 func (q *queue) end(why error) {
 	q.gone = why
+	q.countSource()
 	q.fifo.Purge()
 	if why == errGone {
 		why = q.deleted()

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 )
 
 // Session is a part of an application that uses the broker, as a connection is
@@ -24,13 +25,15 @@ type Session struct {
 	got       map[*queue]*holder     // what Get handed out
 	owned     map[*queue]struct{}    // exclusive queues
 	children  map[*Session]struct{}
-	closed    bool
-	tidyAt    int // how large ended and got may grow before tidy
+	closed    atomic.Bool   // set under mu
+	over      chan struct{} // closed when closed is set
+	tidyAt    int           // how large ended and got may grow before tidy
 }
 
 func newSession(b *Broker) *Session {
 	return &Session{
 		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
+		over: make(chan struct{}),
 	}
 }
 
@@ -43,8 +46,8 @@ func (s *Session) Session() *Session {
 	child.parent, child.rabbitMQ = s, s.rabbitMQ
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		child.closed = true
+	if s.closed.Load() {
+		child.shut()
 		return child
 	}
 	if s.children == nil {
@@ -64,21 +67,19 @@ func (s *Session) owner() *Session {
 
 // check reports whether work may begin.
 func (s *Session) check(ctx context.Context) error {
+	if s == nil || s.broker == nil {
+		return errNotMade
+	}
+	if ctx == nil {
+		return errNilContext
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.broker.check(ctx); err != nil {
-		return err
-	}
-	if s.root {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed.Load() {
 		return errSessionClosed
 	}
-	return nil
+	return s.broker.check(ctx)
 }
 
 // DeclareExchange is described at Client.
@@ -190,7 +191,10 @@ func (s *Session) Publish(ctx context.Context, exchange, key string, m *Message,
 	for _, o := range opts {
 		flags |= o
 	}
-	return s.broker.publish(ctx, exchange, key, m, flags)
+	if flags&^Mandatory != 0 {
+		return invalid("PublishOption %#x: no such flag", uint8(flags))
+	}
+	return s.broker.publish(ctx, s, exchange, key, m, flags)
 }
 
 // Consume is described at Client.
@@ -322,7 +326,7 @@ func (s *Session) tidy() {
 func (s *Session) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.closed
+	return s.closed.Load()
 }
 
 // Get is described at Client.
@@ -349,7 +353,7 @@ func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Del
 func (s *Session) holderOf(q *queue) *holder {
 	s.mu.Lock()
 	h, known := s.got[q]
-	if !known && !s.closed {
+	if !known && !s.closed.Load() {
 		h = &holder{queue: q, eager: true}
 		s.got[q] = h
 	}
@@ -382,6 +386,9 @@ func (s *Session) mayUse(q *queue) error {
 
 // Close is described at Client.
 func (s *Session) Close() error {
+	if s.broker == nil {
+		return nil // it was not made by a Broker: there is nothing to end
+	}
 	if s.root {
 		return s.broker.Close()
 	}
@@ -408,7 +415,7 @@ func (s *Session) forgetChild(child *Session) {
 func (s *Session) own(q *queue) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
+	if s.closed.Load() {
 		return false
 	}
 	if s.owned == nil {
@@ -435,29 +442,56 @@ func (s *Session) takeOwned() map[*queue]struct{} {
 // end closes the session. It waits for running handlers, those of consumers that
 // were cancelled before included.
 func (s *Session) end(why error) {
+	s.shut()
 	s.mu.Lock()
-	s.closed = true
 	consumers := slices.AppendSeq(slices.Collect(maps.Values(s.consumers)), maps.Keys(s.ended))
 	got := slices.Collect(maps.Values(s.got))
-	children := s.children
-	s.children = nil
+	children := slices.Collect(maps.Keys(s.children))
 	s.mu.Unlock()
-	for child := range children {
+	for _, child := range children {
 		child.end(why)
 	}
-	for _, c := range consumers {
-		c.end(why)
-		c.stop()
-	}
-	s.broker.waitFor(consumers)
-	for _, c := range consumers {
-		c.returnAll()
-	}
-	for _, h := range got {
-		h.returnAll()
-	}
+	s.giveUp(consumers, got, why)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.ended)
 	clear(s.got)
+	clear(s.children)
+}
+
+// shut marks the session as closed, and lets its publishers go that wait for room.
+func (s *Session) shut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed.Load() {
+		s.closed.Store(true)
+		close(s.over)
+	}
+}
+
+// giveUp ends consumers, and returns what they hold and what was got: for each
+// queue in one step, but for what handlers are working on, and what is on its way
+// into a channel, for which it waits.
+func (s *Session) giveUp(consumers []*Consumer, got []*holder, why error) {
+	leaving, back := map[*queue][]*Consumer{}, map[*queue][]*holder{}
+	var handlers []*Consumer
+	for _, c := range consumers {
+		leaving[c.queue] = append(leaving[c.queue], c)
+		if c.stop() || c.onItsWay() != nil {
+			handlers = append(handlers, c)
+		} else {
+			back[c.queue] = append(back[c.queue], &c.holder)
+		}
+	}
+	for _, h := range got {
+		back[h.queue] = append(back[h.queue], h)
+		leaving[h.queue] = leaving[h.queue] // also without consumers
+	}
+	for q, together := range leaving {
+		q.endTogether(together, back[q], why)
+	}
+	s.broker.waitFor(handlers)
+	for _, c := range handlers {
+		c.queue.endTogether(nil, []*holder{&c.holder}, why)
+	}
 }

@@ -73,11 +73,11 @@ type ConsumerStats struct {
 // Stats returns a snapshot.
 func (b *Broker) Stats() Stats {
 	var s Stats
-	for _, x := range b.exchanges.All() {
-		s.Exchanges = append(s.Exchanges, b.exchangeStats(x))
-	}
 	for _, q := range b.queues.All() {
 		s.Queues = append(s.Queues, q.stats())
+	}
+	for _, x := range b.exchanges.All() {
+		s.Exchanges = append(s.Exchanges, b.exchangeStats(x))
 	}
 	slices.SortFunc(s.Exchanges, func(a, b ExchangeStats) int { return cmp.Compare(a.Name, b.Name) })
 	slices.SortFunc(s.Queues, func(a, b QueueStats) int { return cmp.Compare(a.Name, b.Name) })
@@ -124,6 +124,7 @@ func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 func (q *queue) stats() QueueStats {
 	q.lock()
 	defer q.unlock()
+	q.countSource()
 	n := q.fifo.Counts()
 	s := QueueStats{
 		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,

@@ -130,15 +130,15 @@ func (k *consumer) fetch() (more bool) {
 		if !ok {
 			return false
 		}
-		ch.deliver(&d)
+		ch.deliver(&d, k.noAck)
 	}
 	return true
 }
 
 // deliver sends a delivery. ch.mu is held.
-func (ch *channel) deliver(d *pocketmq.Delivery) {
+func (ch *channel) deliver(d *pocketmq.Delivery, noAck bool) {
 	ch.lastTag++
-	if d.NeedsSettling() {
+	if !noAck {
 		ch.unacked.add(ch.lastTag, d)
 	}
 	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)

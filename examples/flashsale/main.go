@@ -87,6 +87,6 @@ func run(w io.Writer) error {
 	if err := broker.Shutdown(ctx); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%d items sold, %d left; %d buyers were told late\n", items-stock, stock, late)
+	fmt.Fprintf(w, "%d items sold, %d left; told late: %d\n", items-stock, stock, late)
 	return nil
 }

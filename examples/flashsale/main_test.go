@@ -21,5 +21,5 @@ func TestRun(t *testing.T) {
 }
 
 const want = `10000 buyers: 101 are queued, 9899 know at once that it is sold out
-100 items sold, 0 left; 1 buyers were told late
+100 items sold, 0 left; told late: 1
 `

@@ -221,7 +221,11 @@ func (p *pair) settle(arg byte) {
 		p.q.Reject(b.c, n)
 	case 3:
 		slices.Reverse(some) // the order in which they come back is of no account
-		p.q.Return(b.c, some...)
+		p.q.Dispatch()
+		for _, e := range some {
+			p.q.ReturnLater(b.c, e)
+		}
+		p.q.Dispatch()
 		p.back(some)
 	}
 	p.m.dispatch()
@@ -236,7 +240,11 @@ func (p *pair) back(entries []Entry[int]) {
 
 func (p *pair) get(arg byte) {
 	if arg%2 == 0 && len(p.got) > 0 {
-		p.q.Return(nil, p.got...)
+		p.q.Dispatch()
+		for _, e := range p.got {
+			p.q.ReturnLater(nil, e)
+		}
+		p.q.Dispatch()
 		p.back(p.got)
 		p.got = nil
 		p.m.dispatch()
@@ -264,7 +272,9 @@ func (p *pair) unsubscribe(arg byte) {
 			p.m.wait(e)
 		}
 	}
+	p.q.Dispatch()
 	p.q.Unsubscribe(b.c, &b.batch)
+	p.q.Dispatch()
 	p.m.leaveLine(b.m)
 	p.m.consumers = slices.DeleteFunc(p.m.consumers, func(c *modelConsumer) bool { return c == b.m })
 	b.m.inbox, b.gone, b.m.blocked = nil, true, false

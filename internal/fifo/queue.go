@@ -19,6 +19,7 @@ type Queue[T any] struct {
 	pool     *ring.Pool[Entry[T]]
 
 	consumers []*Consumer[T] // in the order in which they subscribed
+	lone      *Consumer[T]   // the only consumer, if there is one and it has no gate
 	turns     turns[T]
 	woken     []*Consumer[T]
 
@@ -65,37 +66,30 @@ func (q *Queue[T]) Full() bool { return q.limit >= 0 && q.Ready() >= q.limit }
 func (q *Queue[T]) Over() bool { return q.limit >= 0 && q.Ready() > q.limit }
 
 // Counts returns the running totals.
-func (q *Queue[T]) Counts() Counts { return q.counts }
+func (q *Queue[T]) Counts() Counts {
+	n := q.counts
+	n.Published = q.seq
+	return n
+}
 
 // Push adds a message at the tail and, if nothing else is waiting, assigns it to
 // the consumer whose turn it is. It returns a consumer to be woken, or nil.
+//
+// A lone consumer is only told that there is something; it fetches as much as
+// its credit allows. Nobody can tell that from an assignment now, and fetching
+// many costs little more than fetching one. Who wants to see the queue as if each
+// had been assigned calls Dispatch.
 func (q *Queue[T]) Push(v *T) *Consumer[T] {
-	q.counts.Published++
 	q.seq++
-	if len(q.consumers) > 1 && q.Ready() == 0 {
+	c := q.lone
+	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
 			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq})
 		}
 	}
 	e := q.ready.PushBack()
 	e.Value, e.Seq = *v, q.seq
-	if len(q.consumers) == 1 {
-		return q.pushedForOne()
-	}
-	return nil
-}
-
-// pushedForOne is the end of Push for a lone consumer. It is told that there is
-// something, and will fetch as much as its credit allows: nobody can tell that
-// from an assignment now, and many messages cost little more to fetch than one.
-// Whoever wants to see the queue as if each had been assigned calls Dispatch.
-func (q *Queue[T]) pushedForOne() *Consumer[T] {
-	c := q.consumers[0]
-	if !c.idle || c.OutOfCredit() {
-		return nil
-	}
-	if c.Gate != nil {
-		q.Dispatch()
+	if c == nil || !c.idle || c.OutOfCredit() {
 		return nil
 	}
 	c.idle = false
@@ -112,7 +106,6 @@ func (q *Queue[T]) TryPush(v *T) (wake *Consumer[T], ok bool) {
 	if c == nil {
 		return nil, false
 	}
-	q.counts.Published++
 	q.seq++
 	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq}), true
 }
@@ -181,22 +174,39 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 		return ErrExclusive
 	}
 	q.consumers = append(q.consumers, c)
+	q.findLone()
 	c.inbox = ring.New(q.pool)
 	q.turns.join(c)
 	q.Dispatch()
 	return nil
 }
 
+// SetGate puts a subscribed consumer under a further limit. The caller has taken
+// from the gate what is unacked.
+func (q *Queue[T]) SetGate(c *Consumer[T], gate Gate) {
+	c.Gate = gate
+	q.findLone()
+}
+
+func (q *Queue[T]) findLone() {
+	q.lone = nil
+	if len(q.consumers) == 1 && q.consumers[0].Gate == nil {
+		q.lone = q.consumers[0]
+	}
+}
+
 // Unsubscribe removes a consumer. What it held moves back to its place as if it
 // had never been assigned: its inbox, and fetched, the entries which the caller
 // took and did not hand out. Entries that were handed out stay unacked and may
-// still be settled with Ack, Reject and Return.
+// still be settled with Ack, Reject and Return. The caller calls Dispatch when it
+// has removed, and put back, all that it wants to.
 func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	i := slices.Index(q.consumers, c)
 	if i < 0 {
 		return
 	}
 	q.consumers = slices.Delete(q.consumers, i, i+1)
+	q.findLone()
 	if c.state == active {
 		q.turns.leave(c)
 	}
@@ -210,7 +220,6 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 			q.restore(c, unseen.PopFront())
 		}
 	}
-	q.Dispatch()
 }
 
 // Restore puts a message of c back to its place as if it had never been assigned.
@@ -236,10 +245,10 @@ func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake
 	c.idle = false // it is awake
 	q.counts.Acked += uint64(n)
 	q.credit(c, n)
-	if len(q.consumers) > 1 || c.Gate != nil {
+	if c != q.lone {
 		q.Dispatch()
 	}
-	if c.inbox.Len() == 0 && len(q.consumers) == 1 && c.Gate == nil {
+	if c == q.lone && c.inbox.Len() == 0 {
 		q.fill(c, batch)
 	} else {
 		c.inbox.MoveTo(batch, c.inbox.Len())
@@ -247,7 +256,7 @@ func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake
 	c.idle = wake || batch.Len() == 0
 }
 
-// fill is Dispatch for a lone consumer without a gate, directly into its batch.
+// fill is Dispatch for a lone consumer, directly into its batch.
 func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	n := q.Ready()
 	if c.Prefetch > 0 {
@@ -296,16 +305,11 @@ func (q *Queue[T]) Reject(c *Consumer[T], n int) {
 	q.Dispatch()
 }
 
-// Return puts messages that c (or Get, if c is nil) was handed back to their
-// places, as redeliveries.
-func (q *Queue[T]) Return(c *Consumer[T], entries ...Entry[T]) {
+// Return puts a message that c (or Get, if c is nil) was handed back to its
+// place, as a redelivery.
+func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
 	q.Dispatch() // what came before goes first, also to a lone consumer
-	q.counts.Returned += uint64(len(entries))
-	q.credit(c, len(entries)) // first the credit, then the message (ACK-11)
-	for _, e := range entries {
-		e.Returns++
-		q.returned.push(e)
-	}
+	q.ReturnLater(c, e)
 	q.Dispatch()
 }
 
@@ -372,7 +376,7 @@ func (q *Queue[T]) Check() error {
 			return errors.New("a returned message stands behind a ready one")
 		}
 	}
-	n := q.counts
+	n := q.Counts()
 	if left := n.Acked + n.Rejected + n.Dropped + n.Purged; n.Published-left != uint64(q.Ready()+q.unacked) {
 		return fmt.Errorf("%d published, %d gone, but %d ready and %d unacked", n.Published, left, q.Ready(), q.unacked)
 	}

@@ -17,7 +17,7 @@ type slot[T any] struct {
 }
 
 // Add stores e and returns its handle, which is never 0.
-func (u *Unacked[T]) Add(e Entry[T]) (handle uint64) {
+func (u *Unacked[T]) Add(e *Entry[T]) (handle uint64) {
 	var i uint32
 	if n := len(u.free); n > 0 {
 		i, u.free = u.free[n-1], u.free[:n-1]
@@ -26,7 +26,7 @@ func (u *Unacked[T]) Add(e Entry[T]) (handle uint64) {
 		u.slots = append(u.slots, slot[T]{})
 	}
 	s := &u.slots[i]
-	s.entry = e
+	s.entry = *e
 	s.generation++
 	return uint64(s.generation)<<32 | uint64(i)
 }

@@ -13,7 +13,7 @@ func TestUnackedSettlesEachHandleOnce(t *testing.T) {
 	live, settled := map[uint64]int{}, map[uint64]bool{}
 	for i := range 20_000 {
 		if rnd.IntN(2) == 0 {
-			h := u.Add(Entry[int]{Value: i, Seq: uint64(i)})
+			h := u.Add(&Entry[int]{Value: i, Seq: uint64(i)})
 			if _, again := live[h]; h == 0 || again || settled[h] {
 				t.Fatalf("handle %x was valid before", h)
 			}
@@ -42,11 +42,11 @@ func TestUnackedSettlesEachHandleOnce(t *testing.T) {
 
 func TestUnackedDrainsInOrderOfPlaces(t *testing.T) {
 	var u Unacked[int]
-	h := u.Add(Entry[int]{Seq: 9})
-	u.Add(Entry[int]{Seq: 2})
+	h := u.Add(&Entry[int]{Seq: 9})
+	u.Add(&Entry[int]{Seq: 2})
 	u.Settle(h)
-	u.Add(Entry[int]{Seq: 5})
-	u.Add(Entry[int]{Seq: 1})
+	u.Add(&Entry[int]{Seq: 5})
+	u.Add(&Entry[int]{Seq: 1})
 	var places []uint64
 	for _, e := range u.Drain() {
 		places = append(places, e.Seq)

@@ -29,6 +29,14 @@ func AppendHeaderFrame(b []byte, channel uint16, bodySize uint64, p *Properties)
 	return closeFrame(b, start, err)
 }
 
+// AppendRawHeaderFrame is AppendHeaderFrame for properties that are encoded already, as [Header] has them.
+func AppendRawHeaderFrame(b []byte, channel uint16, bodySize uint64, properties []byte) []byte {
+	b = AppendFrameHead(b, FrameHeader, channel, uint32(headerHeadSize+len(properties)))
+	b = be.AppendUint32(b, uint32(ClassBasic)<<16) // the lower half is the weight
+	b = be.AppendUint64(b, bodySize)
+	return append(append(b, properties...), FrameEnd)
+}
+
 // closeFrame ends the frame that was begun at start and fills in its size, or takes it back after an error.
 func closeFrame(b []byte, start int, err error) ([]byte, error) {
 	if err != nil {

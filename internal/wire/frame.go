@@ -99,6 +99,21 @@ func (r *Reader) SetFrameMax(n uint32) { r.max = n }
 // answers, since the next read may wait.
 func (r *Reader) Buffered() int { return r.br.Buffered() - r.lent }
 
+// HasFrame reports whether the next frame can be read without waiting for the source, as far as that can be told: of a
+// frame larger than the buffer it is not.
+func (r *Reader) HasFrame() bool {
+	buffered := r.Buffered()
+	if buffered < frameHeadSize {
+		return false
+	}
+	b, err := r.br.Peek(r.lent + frameHeadSize)
+	if err != nil {
+		return false
+	}
+	size := be.Uint32(b[r.lent+3:])
+	return uint64(buffered) >= uint64(size)+FrameOverhead
+}
+
 // ReadProtocolHeader reads the eight bytes that open a connection.
 func (r *Reader) ReadProtocolHeader() (header [ProtocolHeaderSize]byte, err error) {
 	_, err = io.ReadFull(r.br, header[:])

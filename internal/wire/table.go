@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pocketmq/pocketmq/internal/decimal"
 )
 
 // maxTableDepth bounds how far tables and arrays nest, so that neither a hostile peer nor a table that contains itself
@@ -22,14 +24,11 @@ var ErrTable = errors.New("wire: malformed table")
 //	V nil       B uint8    u uint16   i uint32   D Decimal           d float64   x []byte   A []any
 //
 // L is read as l: RabbitMQ takes both for a signed 64-bit integer. Times have whole seconds and are read as UTC. For
-// writing, F may also be a map[string]any or a [Tabler].
-type Table map[string]any
+// writing, F may also be a [Tabler].
+type Table = map[string]any
 
 // Decimal is the number Value / 10^Scale.
-type Decimal struct {
-	Scale uint8
-	Value int32
-}
+type Decimal = decimal.Decimal
 
 // Tabler is a table type of another package, which can be a value in a table that is written.
 type Tabler interface {
@@ -157,8 +156,6 @@ func appendValue(b []byte, value any, depth int) ([]byte, *FieldError) {
 	case []any:
 		return appendArray(append(b, 'A'), v, depth-1)
 	case Table:
-		return appendTable(append(b, 'F'), v, depth-1)
-	case map[string]any:
 		return appendTable(append(b, 'F'), v, depth-1)
 	case Tabler:
 		return appendTable(append(b, 'F'), v.AMQPTable(), depth-1)

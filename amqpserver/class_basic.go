@@ -1,0 +1,301 @@
+package amqpserver
+
+import (
+	"math"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// noAckPrefetch is how many messages a consumer without acks may have been
+// assigned that are not sent yet (CONS-8).
+const noAckPrefetch = 256
+
+// basic.qos: QOS-1 … QOS-9
+func (ch *channel) basicQos(m *wire.BasicQos) error {
+	if m.PrefetchSize != 0 {
+		return notImplemented("prefetch_size!=0 (%d)", m.PrefetchSize)
+	}
+	if m.Global && ch.conn.server.compat < V4_3 {
+		ch.setWindow(int(m.PrefetchCount))
+	} else {
+		ch.prefetch = int(m.PrefetchCount)
+	}
+	ch.answer(false, &wire.BasicQosOk{})
+	return nil
+}
+
+// setWindow changes the limit that the channel's consumers share, also those
+// that are running (QOS-3, QOS-6).
+func (ch *channel) setWindow(n int) {
+	if ch.window != nil {
+		ch.window.Resize(n)
+		return
+	}
+	if n == 0 {
+		return
+	}
+	w, err := pocketmq.NewWindow(n)
+	if err != nil {
+		return // n is positive
+	}
+	ch.mu.Lock()
+	ch.window = w
+	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
+	for _, k := range ch.consumers {
+		running = append(running, k.core)
+	}
+	ch.mu.Unlock()
+	for _, k := range running {
+		w.Join(k)
+	}
+}
+
+// basic.consume: CONS-1 … CONS-13, RPC-1 … RPC-3, PERM-9
+func (ch *channel) basicConsume(m *wire.BasicConsume) error {
+	if m.Queue == replyName {
+		return ch.consumeReplies(m)
+	}
+	if ch.hasConsumer(m.ConsumerTag) {
+		return errTagInUse(m.ConsumerTag)
+	}
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	if err := ch.mayRead("queue", name); err != nil {
+		return err
+	}
+	priority, err := ch.consumerPriority(name, m.Arguments)
+	if err != nil {
+		return err
+	}
+	return ch.consume(m, name, append(ch.consumeOptions(m), pocketmq.Priority(priority))...)
+}
+
+func (ch *channel) hasConsumer(tag string) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	return ch.consumers[tag] != nil
+}
+
+func errTagInUse(tag string) error {
+	return failf(wire.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
+}
+
+func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption {
+	opts := make([]pocketmq.ConsumeOption, 0, 8)
+	if m.Exclusive {
+		opts = append(opts, pocketmq.Exclusive())
+	}
+	if m.NoAck {
+		return append(opts, pocketmq.AutoAck(), pocketmq.Prefetch(noAckPrefetch))
+	}
+	if ch.window != nil {
+		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
+	}
+	return append(opts, pocketmq.Prefetch(ch.prefetch))
+}
+
+// consume starts a consumer.
+func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.ConsumeOption) error {
+	tag := m.ConsumerTag
+	if tag == "" {
+		tag = "amq.ctag-" + randomName()
+	}
+	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck}
+	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
+	if err != nil {
+		return err
+	}
+	ch.mu.Lock()
+	k.core = core
+	if ch.consumers == nil {
+		ch.consumers = map[string]*consumer{}
+	}
+	ch.consumers[tag] = k
+	ch.mu.Unlock()
+	ch.answer(m.NoWait, &wire.BasicConsumeOk{ConsumerTag: tag})
+	k.start()
+	return nil
+}
+
+// consumerPriority reads the arguments of basic.consume (CONS-9, CONS-10).
+func (ch *channel) consumerPriority(queue string, args pocketmq.Table) (int, error) {
+	for _, key := range [...]string{"x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"} {
+		if _, ok := args[key]; ok {
+			return 0, preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
+				key, queue, ch.conn.vhost)
+		}
+	}
+	v, ok := args["x-priority"]
+	if !ok {
+		return 0, nil
+	}
+	n, why := hook.Integer(v)
+	if why != "" {
+		return 0, preconditionFailed("invalid arg 'x-priority' for queue '%s' in vhost '%s': %s", queue, ch.conn.vhost, why)
+	}
+	return int(max(math.MinInt32, min(n, math.MaxInt32))), nil
+}
+
+// basic.cancel: CONS-14, CONS-15, CONS-17
+func (ch *channel) basicCancel(m *wire.BasicCancel) error {
+	ch.mu.Lock()
+	k := ch.consumers[m.ConsumerTag]
+	if k != nil {
+		k.gone = true
+		delete(ch.consumers, k.tag)
+	}
+	ch.mu.Unlock()
+	if k != nil {
+		k.core.Cancel()
+	}
+	ch.answer(m.NoWait, &wire.BasicCancelOk{ConsumerTag: m.ConsumerTag})
+	return nil
+}
+
+// basic.cancel-ok: CONS-16
+func (ch *channel) basicCancelOk(*wire.BasicCancelOk) error {
+	if ch.conn.server.compat < V4_0 {
+		return errUnimplemented()
+	}
+	return nil
+}
+
+// basic.publish: PUB-1 … PUB-17. The message follows in further frames.
+func (ch *channel) basicPublish(m *wire.BasicPublish) error {
+	ch.content = content{exchange: m.Exchange, key: m.RoutingKey, mandatory: m.Mandatory, immediate: m.Immediate}
+	ch.expect = expectHeader
+	return nil
+}
+
+// basic.get: GET-1 … GET-5, RPC-9, PERM-9
+func (ch *channel) basicGet(m *wire.BasicGet) error {
+	name, err := ch.queueName(m.Queue)
+	if err != nil {
+		return err
+	}
+	if err := ch.mayRead("queue", name); err != nil {
+		return err
+	}
+	if isReplyName(name) {
+		return ch.noQueue(name)
+	}
+	var opts []pocketmq.GetOption
+	if m.NoAck {
+		opts = append(opts, pocketmq.AutoAck())
+	}
+	d, ok, err := ch.session.Get(background, name, opts...)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		ch.answer(false, &wire.BasicGetEmpty{})
+		return nil
+	}
+	ch.sendGot(&d, m.NoAck)
+	return nil
+}
+
+func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	ch.lastTag++
+	if !noAck {
+		ch.unacked.add(ch.lastTag, d)
+	}
+	ch.conn.out.sendContent(ch.id, &wire.BasicGetOk{
+		DeliveryTag: ch.lastTag, Redelivered: d.Redelivered, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
+		MessageCount: uint32(d.MessageCount),
+	}, d.Message)
+}
+
+// basic.ack: ACK-2 … ACK-7
+func (ch *channel) basicAck(m *wire.BasicAck) error {
+	return ch.settle(m.DeliveryTag, m.Multiple, pocketmq.Acked)
+}
+
+// basic.nack: ACK-2 … ACK-11, DLX-18
+func (ch *channel) basicNack(m *wire.BasicNack) error {
+	return ch.settle(m.DeliveryTag, m.Multiple, outcomeOf(m.Requeue))
+}
+
+// basic.reject: ACK-2, ACK-8 … ACK-11
+func (ch *channel) basicReject(m *wire.BasicReject) error {
+	return ch.settle(m.DeliveryTag, false, outcomeOf(m.Requeue))
+}
+
+func outcomeOf(requeue bool) pocketmq.Outcome {
+	if requeue {
+		return pocketmq.Requeued
+	}
+	return pocketmq.Rejected
+}
+
+// settle settles one delivery, or all up to a tag.
+func (ch *channel) settle(tag uint64, multiple bool, o pocketmq.Outcome) error {
+	if !multiple && ch.tx == nil && o == pocketmq.Acked {
+		ch.mu.Lock()
+		d, ok := ch.unacked.take(tag)
+		ch.mu.Unlock()
+		if !ok {
+			return unknownTag(tag)
+		}
+		_ = d.Ack() // fails only if its consumer was closed, which the client cannot know
+		return nil
+	}
+	taken, ok := ch.take(tag, multiple)
+	if !ok {
+		return unknownTag(tag)
+	}
+	if ch.tx != nil {
+		ch.tx.settle(taken, o)
+		return nil
+	}
+	settleAll(taken, o)
+	return nil
+}
+
+func unknownTag(tag uint64) error { return preconditionFailed("unknown delivery tag %d", tag) }
+
+// take removes one delivery, or all up to a tag, from those not settled.
+func (ch *channel) take(tag uint64, multiple bool) ([]unackedDelivery, bool) {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	if multiple {
+		return ch.unacked.takeThrough(tag, nil)
+	}
+	d, ok := ch.unacked.take(tag)
+	return []unackedDelivery{{tag: tag, delivery: d}}, ok
+}
+
+// settleAll settles deliveries in one step per queue.
+func settleAll(taken []unackedDelivery, o pocketmq.Outcome) {
+	all := make([]*pocketmq.Delivery, len(taken))
+	for i := range taken {
+		all[i] = &taken[i].delivery
+	}
+	_ = pocketmq.SettleAll(o, all...) // as with Ack
+}
+
+// basic.recover: ACK-13, ACK-15, ACK-16
+func (ch *channel) basicRecover(m *wire.BasicRecover) error {
+	return ch.recover(m.Requeue, func() { ch.answer(false, &wire.BasicRecoverOk{}) })
+}
+
+// basic.recover-async: ACK-14 … ACK-16
+func (ch *channel) basicRecoverAsync(m *wire.BasicRecoverAsync) error {
+	return ch.recover(m.Requeue, func() {})
+}
+
+func (ch *channel) recover(requeue bool, answer func()) error {
+	if !requeue {
+		return notImplemented("requeue=false")
+	}
+	taken, _ := ch.take(0, true)
+	answer() // it precedes the redeliveries
+	settleAll(taken, pocketmq.Requeued)
+	return nil
+}

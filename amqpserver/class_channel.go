@@ -1,0 +1,65 @@
+package amqpserver
+
+import (
+	"math"
+	"slices"
+
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+func errSecondOpen() error { return channelError("second 'channel.open' seen") }
+
+// channel.open: CHAN-1, CONN-48 … CONN-53
+func (c *conn) openChannel(f wire.Frame) error {
+	limit := int(c.channelMax)
+	if limit == 0 {
+		limit = math.MaxUint16
+	}
+	if len(c.channels) >= limit {
+		e := failf(wire.CodeNotAllowed, "number of channels opened (%d) has reached the negotiated channel_max (%d)", len(c.channels), limit)
+		e.noMethod = true
+		return e
+	}
+	if f.Type != wire.FrameMethod {
+		return unexpectedFrame("expected method frame, got non method frame instead")
+	}
+	id, args := wire.SplitMethod(f.Payload)
+	m := wire.NewMethod(id)
+	if m == nil {
+		return withMethod(methodError(wire.ErrUnknownMethod, args), id)
+	}
+	if err := m.Decode(args, &c.names); err != nil {
+		return withMethod(methodError(err, args), id)
+	}
+	if id != wire.IDChannelOpen {
+		return withMethod(channelError("expected 'channel.open'"), id)
+	}
+	c.channels[f.Channel] = &channel{conn: c, id: f.Channel, session: c.session.Session(), mayWriteX: noExchange}
+	c.nchannels.Add(1)
+	c.out.send(f.Channel, &wire.ChannelOpenOk{})
+	return nil
+}
+
+// channel.close: CHAN-2, CHAN-3, CHAN-9
+func (ch *channel) channelClose(*wire.ChannelClose) error {
+	ch.end()
+	ch.conn.forget(ch)
+	ch.conn.acking = slices.DeleteFunc(ch.conn.acking, func(x *channel) bool { return x == ch })
+	ch.conn.out.send(ch.id, &wire.ChannelCloseOk{})
+	return nil
+}
+
+// channel.flow: CHAN-10, CHAN-11
+func (ch *channel) channelFlow(m *wire.ChannelFlow) error {
+	if !m.Active {
+		return notImplemented("active=false")
+	}
+	ch.conn.out.send(ch.id, &wire.ChannelFlowOk{Active: true})
+	return nil
+}
+
+// access.request: CHAN-13
+func (ch *channel) accessRequest(*wire.AccessRequest) error {
+	ch.conn.out.send(ch.id, &wire.AccessRequestOk{Ticket: 1})
+	return nil
+}

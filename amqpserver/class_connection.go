@@ -1,0 +1,247 @@
+package amqpserver
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"time"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// capabilities are those of the client that matter to the server.
+type capabilities struct {
+	authFailureClose bool
+	blocked          bool
+	cancelNotify     bool
+}
+
+// handshake brings a connection from its first byte to connection.open-ok.
+func (c *conn) handshake() error {
+	deadline := time.Now().Add(c.server.handshakeTimeout)
+	_ = c.nc.SetDeadline(deadline) // CONN-6, CONN-7
+	if err := c.startTLS(c.ctx); err != nil {
+		return err
+	}
+	if err := c.protocolHeader(); err != nil {
+		return err
+	}
+	c.in.SetFrameMax(c.server.compat.minFrameMax())
+	c.out.send(0, &wire.ConnectionStart{
+		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.server.serverProperties(),
+		Mechanisms: strings.Join(c.mechanisms(), " "), Locales: "en_US",
+	})
+	for _, step := range []func() error{c.startOk, c.tuneOk, c.open} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return c.nc.SetDeadline(time.Time{})
+}
+
+// protocolHeader reads the first eight bytes (CONN-1 to CONN-5).
+func (c *conn) protocolHeader() error {
+	header, err := c.in.ReadProtocolHeader()
+	if err != nil {
+		return err
+	}
+	if wire.ParseProtocolHeader(header) == wire.Protocol091 {
+		return nil
+	}
+	answer := wire.ProtocolHeader
+	if c.server.compat >= V4_0 && (string(header[:6]) != "AMQP\x00\x00" || header[6] < 9) {
+		answer = "AMQP\x03\x01\x00\x00"
+	}
+	c.out.raw([]byte(answer))
+	return errors.New("unknown protocol header")
+}
+
+// expect reads the handshake's next method into m. A heartbeat may come in
+// between; anything else ends the handshake in silence (CONN-34).
+func (c *conn) expect(m wire.Method) error {
+	for {
+		f, err := c.in.ReadFrame()
+		var bad *wire.FrameError
+		switch {
+		case errors.As(err, &bad):
+			return errSilent
+		case err != nil:
+			return err
+		case f.Type == wire.FrameHeartbeat && f.Channel == 0:
+			continue
+		case f.Type != wire.FrameMethod || f.Channel != 0:
+			return errSilent
+		}
+		id, args := wire.SplitMethod(f.Payload)
+		if id == wire.IDConnectionClose {
+			return c.connectionClose()
+		}
+		if id != m.ID() || m.Decode(args, &c.names) != nil {
+			return errSilent
+		}
+		return nil
+	}
+}
+
+// connection.start-ok: CONN-11 … CONN-21
+func (c *conn) startOk() error {
+	var m wire.ConnectionStartOk
+	if err := c.expect(&m); err != nil {
+		return err
+	}
+	known, _ := m.ClientProperties["capabilities"].(pocketmq.Table)
+	has := func(name string) bool {
+		on, _ := known[name].(bool)
+		return on
+	}
+	u, err := c.login(m.Mechanism, m.Response)
+	c.mu.Lock()
+	c.properties, c.user = m.ClientProperties, u
+	c.capabilities = capabilities{
+		authFailureClose: has("authentication_failure_close"),
+		blocked:          has("connection.blocked"),
+		cancelNotify:     has("consumer_cancel_notify"),
+	}
+	c.mu.Unlock()
+	if err == errRefused && c.capabilities.authFailureClose {
+		return c.refuseLogin(m.Mechanism)
+	}
+	if err != nil {
+		return errSilent
+	}
+	c.out.send(0, &wire.ConnectionTune{
+		ChannelMax: c.server.channelMax, FrameMax: c.server.frameMax, Heartbeat: seconds(c.server.heartbeat),
+	})
+	return nil
+}
+
+// refuseLogin tells a client of its wrong password that asked to be told
+// (CONN-18). Like RabbitMQ it does not wait for an answer, but does not let the
+// next attempt come at once either.
+func (c *conn) refuseLogin(mechanism string) error {
+	e := accessRefused("Login was refused using authentication mechanism %s. For details see the broker logfile.", mechanism)
+	c.server.log.Warn("login refused", logConn(c), "mechanism", mechanism)
+	c.out.send(0, &wire.ConnectionClose{ReplyCode: e.code, ReplyText: e.Error()})
+	c.readUntil(silentDelay, func(id wire.ID) bool { return id == wire.IDConnectionCloseOk })
+	return errors.New(e.Error()) // no closeError: it was told
+}
+
+func seconds(d time.Duration) uint16 { return uint16(min(d/time.Second, math.MaxUint16)) }
+
+// connection.tune-ok: CONN-22 … CONN-27
+func (c *conn) tuneOk() error {
+	var m wire.ConnectionTuneOk
+	if err := c.expect(&m); err != nil {
+		return err
+	}
+	s := c.server
+	if exceeds(m.FrameMax, s.frameMax) || m.FrameMax != 0 && m.FrameMax < s.compat.minFrameMax() ||
+		exceeds(uint32(m.ChannelMax), uint32(s.channelMax)) {
+		return errSilent
+	}
+	c.mu.Lock()
+	c.frameMax, c.channelMax, c.heartbeat = m.FrameMax, m.ChannelMax, time.Duration(m.Heartbeat)*time.Second
+	c.mu.Unlock()
+	c.in.SetFrameMax(m.FrameMax)
+	c.out.mu.Lock()
+	c.out.frameMax = m.FrameMax
+	c.out.mu.Unlock()
+	c.beat.Store(int64(c.heartbeat / 2))
+	c.out.wakeWriter()
+	return nil
+}
+
+// exceeds compares two limits, of which 0 is none.
+func exceeds(limit, than uint32) bool { return than != 0 && (limit == 0 || limit > than) }
+
+// connection.open: CONN-28 … CONN-33
+func (c *conn) open() error {
+	var m wire.ConnectionOpen
+	if err := c.expect(&m); err != nil {
+		return err
+	}
+	// From here on errors are told, and the client answers in its own time.
+	_ = c.nc.SetDeadline(time.Time{})
+	if err := c.enter(m.VirtualHost); err != nil {
+		err.method = wire.IDConnectionOpen
+		return err
+	}
+	c.silence = c.heartbeat * 5 / 2 // between two and three intervals
+	c.out.send(0, &wire.ConnectionOpenOk{})
+	return nil
+}
+
+// enter gives the connection its virtual host (CONN-32).
+func (c *conn) enter(vhost string) *closeError {
+	b := c.server.vhosts[vhost]
+	if b == nil {
+		return failf(wire.CodeNotAllowed, "vhost %s not found", vhost)
+	}
+	if limit := c.server.maxConnections; limit > 0 && c.server.connectionsIn(vhost) >= limit {
+		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
+			vhost, c.user.name, limit)
+	}
+	p, ok := c.user.permissionsIn(vhost)
+	if !ok {
+		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s'", vhost, c.user.name)
+	}
+	if isClosed(b) {
+		return failf(wire.CodeInternalError, "access to vhost '%s' refused for user '%s': vhost '%s' is down",
+			vhost, c.user.name, vhost)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.vhost, c.broker, c.permissions = vhost, b, p
+	c.session = b.Session(pocketmq.RabbitMQDefaults())
+	return nil
+}
+
+// connectionsIn counts the connections to a virtual host.
+func (s *Server) connectionsIn(vhost string) (n int) {
+	s.mu.Lock()
+	all := keys(s.conns)
+	s.mu.Unlock()
+	for _, c := range all {
+		c.mu.Lock()
+		if c.session != nil && c.vhost == vhost {
+			n++
+		}
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// connectionMethod handles a method on channel 0 of a running connection
+// (CONN-35).
+func (c *conn) connectionMethod(id wire.ID, args []byte) error {
+	m := wire.NewMethod(id)
+	if m == nil {
+		return withMethod(methodError(wire.ErrUnknownMethod, args), id)
+	}
+	if err := m.Decode(args, &c.names); err != nil {
+		return withMethod(methodError(err, args), id)
+	}
+	switch m.(type) {
+	case *wire.ConnectionClose:
+		return c.connectionClose()
+	case *wire.ConnectionUpdateSecret:
+		return c.updateSecret()
+	default:
+		return withMethod(channelError("unexpected method in connection state running"), id)
+	}
+}
+
+// connection.close: CONN-68
+func (c *conn) connectionClose() error {
+	c.endSessions()
+	c.out.send(0, &wire.ConnectionCloseOk{})
+	return errOrderly
+}
+
+// connection.update-secret: CONN-83. Passwords do not expire here, so that there
+// is nothing to renew.
+func (c *conn) updateSecret() error {
+	c.out.send(0, &wire.ConnectionUpdateSecretOk{})
+	return nil
+}

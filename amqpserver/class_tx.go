@@ -1,0 +1,110 @@
+package amqpserver
+
+import (
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// transaction is what a transactional channel holds back until it is committed.
+type transaction struct {
+	publishes []txPublish
+	settled   []txSettlement
+}
+
+type txPublish struct {
+	exchange, key string
+	mandatory     bool
+	message       *pocketmq.Message
+}
+
+type txSettlement struct {
+	taken   []unackedDelivery
+	outcome pocketmq.Outcome
+}
+
+// publish holds a message back. What can be wrong with it is found at once (TX-3).
+func (t *transaction) publish(ch *channel, p *content, m *pocketmq.Message) error {
+	if err := ch.checkExchange(p.exchange); err != nil {
+		return err
+	}
+	if err := checkMessage(m); err != nil {
+		return err
+	}
+	t.publishes = append(t.publishes, txPublish{p.exchange, p.key, p.mandatory, m})
+	return nil
+}
+
+// settle holds settlements back (TX-5).
+func (t *transaction) settle(taken []unackedDelivery, o pocketmq.Outcome) {
+	if len(taken) > 0 {
+		t.settled = append(t.settled, txSettlement{taken, o})
+	}
+}
+
+// tx.select: TX-1, CONF-2
+func (ch *channel) txSelect(*wire.TxSelect) error {
+	if ch.confirms.on {
+		return preconditionFailed("cannot switch from confirm to tx mode")
+	}
+	if ch.tx == nil {
+		ch.tx = &transaction{}
+	}
+	ch.answer(false, &wire.TxSelectOk{})
+	return nil
+}
+
+func errNoTransaction() error { return preconditionFailed("channel is not transactional") }
+
+// tx.commit: TX-2 … TX-5, TX-9 … TX-11
+func (ch *channel) txCommit(*wire.TxCommit) error {
+	if ch.tx == nil {
+		return errNoTransaction()
+	}
+	t := *ch.tx
+	*ch.tx = transaction{}
+	complete := true
+	for _, p := range t.publishes {
+		refused, err := ch.route(p.exchange, p.key, p.message, p.mandatory)
+		if e := asNotFound(err); e != nil {
+			continue // the exchange was deleted since the message was published
+		}
+		if err != nil {
+			return err
+		}
+		complete = complete && !refused
+	}
+	for _, s := range t.settled {
+		settleAll(s.taken, s.outcome)
+	}
+	if !complete {
+		return preconditionFailed("partial tx completion")
+	}
+	ch.answer(false, &wire.TxCommitOk{})
+	return nil
+}
+
+func asNotFound(err error) *closeError {
+	if err == nil {
+		return nil
+	}
+	if e := asCloseError(err); e != nil && e.code == wire.CodeNotFound {
+		return e
+	}
+	return nil
+}
+
+// tx.rollback: TX-2, TX-7
+func (ch *channel) txRollback(*wire.TxRollback) error {
+	if ch.tx == nil {
+		return errNoTransaction()
+	}
+	t := *ch.tx
+	*ch.tx = transaction{}
+	ch.mu.Lock()
+	for _, s := range t.settled {
+		ch.unacked.restore(s.taken)
+	}
+	ch.mu.Unlock()
+	ch.answer(false, &wire.TxRollbackOk{})
+	return nil
+}

@@ -1,0 +1,329 @@
+package amqpserver
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// conn is a connection. Its reader, the goroutine that calls serve, handles all
+// that the client sends; its writer, see write, sends all that the client gets.
+type conn struct {
+	server      *Server
+	nc          net.Conn
+	name        string
+	connectedAt time.Time
+	out         output
+	ready       ready
+
+	ctx    context.Context // ends when the connection is forced to close or dropped
+	cancel context.CancelFunc
+	forced atomic.Pointer[closeError] // why the server closes the connection
+	gone   atomic.Bool                // the network connection is closed
+
+	beat      atomic.Int64 // how often the writer sends heartbeats; 0 = never
+	state     atomic.Int32
+	nchannels atomic.Int32
+
+	// The reader's own.
+	in        *wire.Reader
+	names     wire.Interner
+	scratch   scratch
+	channels  map[uint16]*channel
+	unchecked int           // bytes published since the memory was looked at
+	acking    []*channel    // have confirms to send
+	silence   time.Duration // after which the peer is taken for dead; 0 = never
+	closing   bool          // connection.close was sent: the read deadline stays
+
+	certificateUser string // whose certificate was verified; "" = nobody's
+
+	// Set during the handshake, by the reader; then constant.
+	mu           sync.Mutex // for those who read them during the handshake
+	broker       *pocketmq.Broker
+	session      *pocketmq.Session
+	user         *user
+	vhost        string
+	permissions  permissions
+	capabilities capabilities
+	properties   pocketmq.Table // the client's
+	frameMax     uint32
+	channelMax   uint16
+	heartbeat    time.Duration
+}
+
+// scratch holds methods that come often, decoded.
+type scratch struct {
+	publish wire.BasicPublish
+	ack     wire.BasicAck
+	nack    wire.BasicNack
+	reject  wire.BasicReject
+	props   wire.Properties
+}
+
+// The values of conn.state.
+const (
+	stateStarting int32 = iota
+	stateRunning
+	stateBlocked
+	stateClosing
+	stateClosed
+)
+
+var stateNames = [...]string{"starting", "running", "blocked", "closing", "closed"}
+
+func (c *conn) setState(s int32) { c.state.Store(s) }
+
+// silentDelay is how long a client waits that is not told why it is dropped.
+const silentDelay = 3 * time.Second
+
+// closeTimeout is how long the server waits for a client to answer
+// connection.close, or to close the network connection, at most (CONN-66).
+const closeTimeout = 30 * time.Second
+
+// flushTimeout is how long the last frames may take to be sent.
+const flushTimeout = 5 * time.Second
+
+func newConn(s *Server, nc net.Conn) *conn {
+	c := &conn{
+		server: s, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(), connectedAt: time.Now(),
+		channels: map[uint16]*channel{},
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.out.init()
+	c.in = wire.NewReader(source{c})
+	return c
+}
+
+// serve handles the connection from its first byte to its last.
+func (c *conn) serve() error {
+	defer c.cancel()
+	var writer sync.WaitGroup
+	writer.Go(c.write)
+	err := c.handshake()
+	if err == nil {
+		err = c.run()
+	}
+	err = c.finish(err)
+	c.endSessions()
+	_ = c.nc.SetWriteDeadline(time.Now().Add(flushTimeout))
+	c.out.finish()
+	writer.Wait()
+	c.setState(stateClosed)
+	_ = c.nc.Close()
+	if err != nil {
+		c.server.log.Info("connection ended", logConn(c), "error", err)
+	}
+	return err
+}
+
+// run handles frames until the connection ends.
+func (c *conn) run() error {
+	c.setState(stateRunning)
+	for {
+		f, err := c.in.ReadFrame()
+		if err == nil {
+			err = c.frame(f)
+		}
+		if err != nil {
+			return err
+		}
+		if !c.in.HasFrame() {
+			c.sendConfirms() // the next read may wait
+		}
+		if c.out.isFull() {
+			c.out.waitForRoom()
+		}
+	}
+}
+
+// errOrderly ends a connection that the client closed.
+var errOrderly = errors.New("closed by the client")
+
+// finish does what remains to be done with the peer after err, and returns the
+// error that ServeConn returns.
+func (c *conn) finish(err error) error {
+	var frame *wire.FrameError
+	var told *closeError
+	switch {
+	case c.forced.Load() != nil: // err is a consequence, or came too late
+		told = c.forced.Load()
+	case err == errOrderly:
+		c.linger()
+		return nil
+	case err == errSilent:
+		c.pause(silentDelay)
+		return err
+	case errors.As(err, &frame):
+		told = frameError(frame)
+	default:
+		errors.As(err, &told)
+	}
+	if told == nil || c.dropped() {
+		return err // the network failed, or the client is gone
+	}
+	c.tell(told)
+	if told.code == wire.CodeConnectionForced {
+		return nil
+	}
+	return told
+}
+
+// tell closes the connection for a reason that the client is told, and waits for
+// its answer (CONN-65 to CONN-67).
+func (c *conn) tell(e *closeError) {
+	c.setState(stateClosing)
+	c.endSessions()
+	id := e.method
+	if e.noMethod {
+		id = 0
+	}
+	c.out.send(0, &wire.ConnectionClose{ReplyCode: e.code, ReplyText: e.Error(), ClassID: id.Class(), MethodID: id.Method()})
+	if e.deaf {
+		c.pause(silentDelay)
+		return
+	}
+	wait := closeTimeout
+	if c.heartbeat > 0 {
+		wait = min(wait, c.heartbeat)
+	}
+	c.readUntil(wait, func(id wire.ID) bool {
+		if id == wire.IDConnectionClose {
+			c.out.send(0, &wire.ConnectionCloseOk{})
+		}
+		return id == wire.IDConnectionCloseOk
+	})
+}
+
+// linger leaves the network connection open until the client closes it
+// (CONN-68).
+func (c *conn) linger() {
+	c.setState(stateClosing)
+	c.out.finish()
+	c.readUntil(closeTimeout, func(wire.ID) bool { return false })
+}
+
+// readUntil reads and ignores frames, for at most the time given, until done
+// says so of a method on channel 0.
+func (c *conn) readUntil(wait time.Duration, done func(wire.ID) bool) {
+	c.closing = true
+	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
+	for {
+		f, err := c.in.ReadFrame()
+		var frame *wire.FrameError
+		switch {
+		case errors.As(err, &frame) && errors.Is(err, wire.ErrUnknownFrame):
+			continue
+		case err != nil:
+			return
+		}
+		if f.Type != wire.FrameMethod || f.Channel != 0 {
+			continue
+		}
+		if id, _ := wire.SplitMethod(f.Payload); done(id) {
+			return
+		}
+	}
+}
+
+// pause lets time pass in which nothing is read, and the client may leave.
+func (c *conn) pause(d time.Duration) {
+	c.setState(stateClosing)
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-c.ctx.Done():
+	}
+}
+
+// force closes the connection for the server's own reasons, from any goroutine.
+func (c *conn) force(why *closeError) {
+	if !c.forced.CompareAndSwap(nil, why) {
+		return
+	}
+	c.cancel()
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
+	c.out.mu.Lock()
+	c.out.drained.Broadcast()
+	c.out.mu.Unlock()
+}
+
+// drop ends the connection without a word, from any goroutine.
+func (c *conn) drop() {
+	c.gone.Store(true)
+	c.cancel()
+	_ = c.nc.Close()
+	c.out.fail()
+}
+
+func (c *conn) dropped() bool { return c.gone.Load() }
+
+// brokerMayBeClosed is called when a consumer ended because its session or its
+// broker did. In the latter case the connection is of no use any more.
+func (c *conn) brokerMayBeClosed() {
+	if isClosed(c.broker) {
+		c.force(connectionForced("broker forced connection closure with reason 'shutdown'"))
+	}
+}
+
+// endSessions ends the channels and what belongs to the connection (CONN-68,
+// CONN-69).
+func (c *conn) endSessions() {
+	for _, ch := range c.channels {
+		ch.end()
+	}
+	clear(c.channels)
+	c.nchannels.Store(0)
+	if c.session != nil {
+		_ = c.session.Close() // never fails
+	}
+}
+
+// source is what the reader reads from. It takes a peer for dead that is silent
+// for too long (CONN-74, CONN-75).
+type source struct{ c *conn }
+
+var errForced = errors.New("amqpserver: closed by the server")
+
+func (s source) Read(b []byte) (int, error) {
+	c := s.c
+	if c.silence > 0 && !c.closing {
+		_ = c.nc.SetReadDeadline(time.Now().Add(c.silence))
+	}
+	// Whoever forces the connection sets its deadline after c.forced, so one of
+	// the two is seen.
+	if c.forced.Load() != nil && !c.closing {
+		return 0, errForced
+	}
+	n, err := c.nc.Read(b)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.forced.Load() != nil && !c.closing {
+		return 0, errForced
+	}
+	return n, err
+}
+
+// describe is the connection's entry in Server.Connections.
+func (c *conn) describe() ConnectionInfo {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	info := ConnectionInfo{
+		Name: c.name, Peer: c.nc.RemoteAddr().String(), VHost: c.vhost,
+		Channels: int(c.nchannels.Load()), State: stateNames[c.state.Load()], ConnectedAt: c.connectedAt,
+		Heartbeat: c.heartbeat, FrameMax: c.frameMax, ChannelMax: c.channelMax, ClientProperties: c.properties,
+	}
+	if c.user != nil {
+		info.User = c.user.name
+	}
+	return info
+}
+
+// isEOF reports whether the peer just left.
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

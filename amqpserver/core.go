@@ -1,0 +1,50 @@
+package amqpserver
+
+import (
+	"crypto/rand"
+	"encoding/base64"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
+)
+
+// The types of what the core offers to this package only.
+
+// newMessage returns a message that was received with these properties. The
+// fields are to be set from them.
+func newMessage(properties []byte) *pocketmq.Message {
+	return hook.NewMessage(properties).(*pocketmq.Message)
+}
+
+// rawProperties returns the properties that a message was received with, or nil
+// if it was published in this process or changed there.
+func rawProperties(m *pocketmq.Message) []byte { return hook.Properties(m) }
+
+func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
+
+func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
+
+func exchangeExists(b *pocketmq.Broker, name string) bool {
+	_, _, exists := hook.Exchange(b, name)
+	return exists
+}
+
+// isTopic reports whether there is a topic exchange of this name.
+func (ch *channel) isTopic(exchange string) bool {
+	kind, _, _ := hook.Exchange(ch.conn.broker, exchange)
+	return kind == pocketmq.Topic
+}
+
+// checkMessage reports what keeps a message from being published.
+func checkMessage(m *pocketmq.Message) error { return hook.CheckMessage(m) }
+
+// reservedName allows a queue's name to begin with "amq.".
+func reservedName() pocketmq.QueueOption { return hook.ReservedName().(pocketmq.QueueOption) }
+
+// randomName returns the 22 characters with which names end that the server makes
+// up.
+func randomName() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}

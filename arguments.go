@@ -1,0 +1,309 @@
+package pocketmq
+
+import (
+	"fmt"
+	"slices"
+)
+
+// ArgumentsOption fits DeclareExchange, DeclareQueue and the methods that bind.
+type ArgumentsOption struct{ table Table }
+
+// Arguments gives a binding its arguments: for a headers exchange the headers
+// to match, and under "x-match" how: "all" (the default) or "any", which ignore
+// headers that begin with "x-", "all-with-x" or "any-with-x", which don't. Other
+// exchanges ignore arguments, but bindings with different ones are different.
+//
+// A queue or an exchange gets the optional arguments that RabbitMQ knows, such
+// as "x-max-length", by their names there. An argument for something that
+// pocketmq does not have is refused with ErrNotSupported; names that mean nothing
+// to RabbitMQ either are stored and have no effect.
+//
+// The table must not be changed afterwards.
+func Arguments(t Table) ArgumentsOption { return ArgumentsOption{t} }
+
+func (o ArgumentsOption) bind(c *bindConfig) { c.args = o.table }
+
+func (o ArgumentsOption) exchange(c *exchangeConfig) {
+	for key, v := range o.table {
+		c.set(key, v)
+	}
+}
+
+func (o ArgumentsOption) queue(c *queueConfig) {
+	for key, v := range o.table {
+		c.set(key, v)
+	}
+}
+
+// argument is an argument of queue.declare that RabbitMQ knows.
+type argument struct {
+	key string
+	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-16).
+	check func(v any) (why string)
+	// supported reports whether a valid value has its effect here; nil = any.
+	supported func(v any) bool
+	// compared is set for arguments that a declaration must repeat (QUEUE-16).
+	compared bool
+	// others is set for arguments of quorum queues and streams only (ARGS-2).
+	others bool
+}
+
+// arguments are those that RabbitMQ knows, in the order in which it checks them.
+// What takes effect is read in newQueue.
+var arguments = []argument{
+	{key: "x-expires", check: checkPositiveTime, supported: never, compared: true},
+	{key: "x-message-ttl", check: checkTime, supported: never, compared: true},
+	{key: "x-dead-letter-exchange", supported: never, compared: true}, // checked by checkDeadLetters
+	{key: "x-dead-letter-routing-key", check: checkString, supported: never, compared: true},
+	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), others: true},
+	{key: "x-max-length", check: checkNotNegative, compared: true},
+	{key: "x-max-length-bytes", check: checkNotNegative, supported: never, compared: true},
+	{key: "x-max-in-memory-length", check: checkNotNegative, others: true},
+	{key: "x-max-in-memory-bytes", check: checkNotNegative, others: true},
+	{key: "x-max-priority", check: checkMaxPriority, supported: isZero, compared: true},
+	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"),
+		supported: func(v any) bool { return v != "reject-publish-dlx" }, compared: true},
+	{key: "x-queue-mode", check: checkQueueMode, compared: true},
+	{key: "x-queue-version", check: checkQueueVersion, compared: true},
+	{key: "x-single-active-consumer", check: checkBool, supported: func(v any) bool { return v != true }, compared: true},
+	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v == classicType }},
+	{key: "x-quorum-initial-group-size", check: checkPositive, others: true},
+	{key: "x-max-age", others: true},
+	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, others: true},
+	{key: "x-initial-cluster-size", check: checkPositive, others: true},
+	{key: "x-queue-leader-locator", others: true},
+	{key: "x-delivery-limit", others: true},
+	{key: "x-queue-master-locator", compared: true},
+}
+
+const classicType = "classic"
+
+// comparedArguments are the keys of arguments that a declaration must repeat.
+var comparedArguments = func() (keys []string) {
+	for _, a := range arguments {
+		if a.compared {
+			keys = append(keys, a.key)
+		}
+	}
+	return keys
+}()
+
+// checkQueueArguments reports what is wrong with the arguments of a new queue:
+// first what RabbitMQ refuses, then what is missing here.
+func (w where) checkQueueArguments(args Table) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if err := checkTable("arguments", args, 0); err != nil {
+		return err
+	}
+	for _, a := range arguments {
+		if err := w.checkQueueArgument(a, args); err != nil {
+			return err
+		}
+	}
+	return w.checkSupported(args)
+}
+
+func (w where) checkQueueArgument(a argument, args Table) error {
+	v, ok := args[a.key]
+	switch {
+	case !ok || a.key == "x-overflow" && v == Block.String(): // Block is ours alone
+		return nil
+	case a.key == "x-dead-letter-exchange":
+		if _, ok := v.(string); !ok {
+			return w.invalidType(a.key, v)
+		}
+	case a.check != nil:
+		if why := a.check(v); why != "" {
+			return w.invalidArgument(a.key, why)
+		}
+	}
+	if _, ok := args["x-dead-letter-exchange"]; !ok && a.key == "x-dead-letter-routing-key" {
+		return w.invalidArgument(a.key, "routing_key_but_no_dlx_defined")
+	}
+	return nil
+}
+
+// checkSupported refuses arguments that are valid, but of other types of queues
+// (ARGS-2), or for something that does not exist here yet.
+func (w where) checkSupported(args Table) error {
+	if kind, ok := args["x-queue-type"]; ok && kind != classicType {
+		return notSupported("queue '%s' in vhost '%s': queue type '%v' is not supported, only 'classic' is", w.name, w.vhost, kind)
+	}
+	for _, a := range arguments {
+		v, ok := args[a.key]
+		switch {
+		case !ok:
+		case a.others:
+			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
+				a.key, w.name, w.vhost)
+		case a.supported != nil && !a.supported(v):
+			return notSupported("queue '%s' in vhost '%s': argument '%s' with value '%v' is not supported yet",
+				w.name, w.vhost, a.key, v)
+		}
+	}
+	return nil
+}
+
+func (w where) invalidArgument(key, why string) error {
+	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)
+}
+
+// invalidType is the error of an argument that names an exchange (ARGS-9, EXCH-9).
+func (w where) invalidType(key string, v any) error {
+	return preconditionFailed("invalid type '%s' for arg '%s' in %s '%s' in vhost '%s'", typeName(v), key, w.noun, w.name, w.vhost)
+}
+
+// checkExchangeArguments reports what is wrong with the arguments of a new
+// exchange.
+func (w where) checkExchangeArguments(args Table) error {
+	if err := checkTable("arguments", args, 0); err != nil {
+		return err
+	}
+	v, ok := args["alternate-exchange"]
+	if !ok {
+		return nil
+	}
+	name, ok := v.(string)
+	if !ok {
+		return w.invalidType("alternate-exchange", v)
+	}
+	return checkName("alternate exchange", name)
+}
+
+// integerArgument reads an integer from a table that came from a client, where
+// it may have any width (ARGS-3). If v is none, why tells so in RabbitMQ's words.
+func integerArgument(v any) (n int64, why string) {
+	switch v := v.(type) {
+	case int8:
+		return int64(v), ""
+	case uint8:
+		return int64(v), ""
+	case int16:
+		return int64(v), ""
+	case uint16:
+		return int64(v), ""
+	case int32:
+		return int64(v), ""
+	case uint32:
+		return int64(v), ""
+	case int64:
+		return v, ""
+	case int:
+		return int64(v), ""
+	default:
+		return 0, fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+	}
+}
+
+// maxTime is the longest time that RabbitMQ accepts, in milliseconds: ten years.
+const maxTime = 315360000000
+
+func checkTime(v any) string {
+	n, why := integerArgument(v)
+	switch {
+	case why != "":
+		return why
+	case n < 0:
+		return fmt.Sprintf("{value_negative,%d}", n)
+	case n > maxTime:
+		return fmt.Sprintf("{value_too_large,%d}", n)
+	}
+	return ""
+}
+
+func checkPositiveTime(v any) string {
+	if n, why := integerArgument(v); why == "" && n == 0 {
+		return "{value_zero,0}"
+	}
+	return checkTime(v)
+}
+
+func checkNotNegative(v any) string {
+	n, why := integerArgument(v)
+	if why == "" && n < 0 {
+		return fmt.Sprintf("{value_negative,%d}", n)
+	}
+	return why
+}
+
+func checkPositive(v any) string {
+	if n, why := integerArgument(v); why == "" && n == 0 {
+		return "{value_zero,0}"
+	}
+	return checkNotNegative(v)
+}
+
+func checkMaxPriority(v any) string {
+	if n, why := integerArgument(v); why == "" && n > 255 {
+		return fmt.Sprintf("{max_value_exceeded,%d}", n)
+	}
+	return checkNotNegative(v)
+}
+
+func checkString(v any) string {
+	if _, ok := v.(string); !ok {
+		return unacceptable(v)
+	}
+	return ""
+}
+
+func checkBool(v any) string {
+	if _, ok := v.(bool); !ok {
+		return unacceptable(v)
+	}
+	return ""
+}
+
+func unacceptable(v any) string { return fmt.Sprintf("{unacceptable_type,%s}", typeName(v)) }
+
+func oneOf(otherwise string, values ...string) func(any) string {
+	return func(v any) string {
+		s, ok := v.(string)
+		switch {
+		case !ok:
+			return unacceptable(v)
+		case !slices.Contains(values, s):
+			return otherwise
+		}
+		return ""
+	}
+}
+
+func checkQueueMode(v any) string {
+	switch v {
+	case "default", "lazy":
+		return ""
+	}
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf(`"unsupported queue mode '%s'"`, s)
+	}
+	return unacceptable(v)
+}
+
+func checkQueueVersion(v any) string {
+	n, why := integerArgument(v)
+	if why != "" || n == 1 || n == 2 {
+		return why
+	}
+	return fmt.Sprintf(`"unsupported queue version '%d'"`, n)
+}
+
+func checkQueueType(v any) string {
+	switch v {
+	case classicType, "quorum", "stream":
+		return ""
+	}
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf(`"unsupported queue type '%s'"`, s)
+	}
+	return unacceptable(v)
+}
+
+func never(any) bool { return false }
+
+func isZero(v any) bool {
+	n, why := integerArgument(v)
+	return why == "" && n == 0
+}

@@ -1,0 +1,162 @@
+//go:build !race
+
+// The race detector allocates, and makes everything larger.
+
+package pocketmq_test
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq"
+)
+
+// heap is the number of bytes in use.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC() // the first one only lets go of what sync.Pool holds
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// Set POCKETMQ_QUEUES to a million to see it hold for as many.
+func TestIdleQueueTakesLessThanAKibibyte(t *testing.T) {
+	n := 100_000
+	if s := os.Getenv("POCKETMQ_QUEUES"); s != "" {
+		var err error
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	b := newBroker(t)
+	before := heap()
+	for i := range n {
+		declare(t, b, fmt.Sprint("queue-", i))
+	}
+	each := (heap() - before) / int64(n)
+	t.Logf("%d queues, %d bytes each", n, each)
+	require.Less(t, each, int64(1024))
+	runtime.KeepAlive(b)
+}
+
+func TestQueueThatRanEmptyIsAsSmallAsANewOne(t *testing.T) {
+	const n, messages = 1000, 300
+	b := newBroker(t)
+	before := heap()
+	m := msg("a")
+	for i := range n {
+		q := fmt.Sprint("queue-", i)
+		declare(t, b, q)
+		c := consume(t, b, q)
+		for range messages {
+			must(t, b.Publish(ctx, "", q, m))
+		}
+		for _, d := range held(t, c) {
+			must(t, d.Ack())
+		}
+		require.Len(t, held(t, c), messages-pocketmq.DefaultPrefetch)
+		c.Close()
+		_, err := b.PurgeQueue(ctx, q)
+		must(t, err)
+	}
+	each := (heap() - before) / n
+	t.Logf("%d bytes each", each)
+	require.Less(t, each, int64(2048))
+	runtime.KeepAlive(b)
+}
+
+func TestQueuedMessageTakesAtMost96Bytes(t *testing.T) {
+	const n = 1_000_000
+	b := newBroker(t)
+	declare(t, b, "q", pocketmq.Unbounded())
+	m := msg("a")
+	before := heap()
+	for range n {
+		must(t, b.Publish(ctx, "", "q", m))
+	}
+	each := float64(heap()-before) / n
+	t.Logf("%.1f bytes each", each)
+	require.LessOrEqual(t, each, 96.0)
+	runtime.KeepAlive(b)
+}
+
+func TestPublishReceiveAckDoNotAllocate(t *testing.T) {
+	_, shared := window(t, 10)
+	plain := msg("a")
+	withHeaders := &pocketmq.Message{Headers: pocketmq.Table{"h": "1", "n": int32(5)}, Type: "t"}
+	for _, tc := range []struct {
+		name, exchange, key string
+		m                   *pocketmq.Message
+		queues              int
+		opts                []pocketmq.ConsumeOption
+	}{
+		{"default exchange", "", "q0", plain, 1, nil},
+		{"direct", "amq.direct", "k", plain, 1, nil},
+		{"direct to several queues", "amq.direct", "k", plain, 3, nil},
+		{"fanout", "amq.fanout", "k", plain, 3, nil},
+		{"topic", "amq.topic", "k", plain, 3, nil},
+		{"headers", "amq.headers", "k", withHeaders, 1, nil},
+		{"with headers", "amq.direct", "k", withHeaders, 1, nil},
+		{"one at a time", "amq.direct", "k", plain, 1, []pocketmq.ConsumeOption{pocketmq.Prefetch(1)}},
+		{"without a limit", "amq.direct", "k", plain, 1, []pocketmq.ConsumeOption{pocketmq.Prefetch(0)}},
+		{"with a window", "amq.direct", "k", plain, 1, []pocketmq.ConsumeOption{shared}},
+		{"auto-ack", "amq.direct", "k", plain, 1, []pocketmq.ConsumeOption{pocketmq.AutoAck()}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := newBroker(t)
+			var consumers []*pocketmq.Consumer
+			for i := range tc.queues {
+				q := fmt.Sprint("q", i)
+				declare(t, b, q)
+				if tc.exchange != "" {
+					must(t, b.Bind(ctx, q, tc.exchange, "k", pocketmq.Arguments(pocketmq.Table{"n": int64(5)})))
+				}
+				consumers = append(consumers, consume(t, b, q, tc.opts...))
+			}
+			round := func() {
+				must(t, b.Publish(ctx, tc.exchange, tc.key, tc.m))
+				for _, c := range consumers {
+					d, err := c.Receive(ctx)
+					must(t, err)
+					if d.Ack() != nil && tc.name != "auto-ack" {
+						t.Fatal("not acked")
+					}
+				}
+			}
+			require.Zero(t, testing.AllocsPerRun(2000, round))
+		})
+	}
+}
+
+func TestPublishReceiveAckByTwoConsumersDoNotAllocate(t *testing.T) {
+	b := newBroker(t)
+	declare(t, b, "q")
+	c1, c2 := consume(t, b, "q"), consume(t, b, "q")
+	m := msg("a")
+	require.Zero(t, testing.AllocsPerRun(2000, func() {
+		for _, c := range []*pocketmq.Consumer{c1, c2} { // their turns, in this order
+			must(t, b.Publish(ctx, "", "q", m))
+			d, err := c.Receive(ctx)
+			must(t, err)
+			must(t, d.Ack())
+		}
+	}))
+}
+
+func TestGetAndRequeueDoNotAllocate(t *testing.T) {
+	b := newBroker(t)
+	declare(t, b, "q")
+	send(t, b, "q", "a", "b")
+	require.Zero(t, testing.AllocsPerRun(2000, func() {
+		for range 2 {
+			d, _, err := b.Get(ctx, "q")
+			must(t, err)
+			must(t, d.Nack(true))
+		}
+	}))
+}

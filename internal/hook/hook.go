@@ -1,0 +1,35 @@
+// Package hook lets packages of this module do what the root package does not
+// offer to everybody. The root package sets the functions when it is
+// initialised; since it imports this package, its types appear here as any.
+package hook
+
+// The functions, with the types that they take and return.
+var (
+	// NewMessage returns a new *pocketmq.Message that came with these encoded
+	// properties.
+	NewMessage func(properties []byte) any
+
+	// Properties returns the encoded properties that a *pocketmq.Message came
+	// with, or nil if it came without, or is a copy of another one.
+	Properties func(message any) []byte
+
+	// CheckMessage reports what keeps a *pocketmq.Message from being published.
+	CheckMessage func(message any) error
+
+	// Exchange describes an exchange of a *pocketmq.Broker.
+	Exchange func(broker any, name string) (kind string, internal, exists bool)
+
+	// QueueExists reports whether a *pocketmq.Broker has a queue of this name.
+	QueueExists func(broker any, name string) bool
+
+	// IsClosed reports whether a *pocketmq.Broker is closed.
+	IsClosed func(broker any) bool
+
+	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
+	// beginning with "amq.".
+	ReservedName func() any
+
+	// Integer reads an integer of any width from a table. If v is none, why tells
+	// so in RabbitMQ's words.
+	Integer func(v any) (n int64, why string)
+)
