@@ -102,9 +102,6 @@ func (b *Broker) check(ctx context.Context) error {
 
 // publish routes a message and gives it to its queues.
 func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *Message, flags PublishOption) error {
-	if err := m.check(); err != nil {
-		return err
-	}
 	if len(key) > maxShortString {
 		return invalid("the routing key has %d bytes; AMQP allows %d", len(key), maxShortString)
 	}
@@ -114,6 +111,9 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 	}
 	if x.internal {
 		return accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, b.vhost)
+	}
+	if err := m.check(); err != nil {
+		return err // after the above (PUB-1)
 	}
 	if q := x.onlyQueue(key, m); q != nil {
 		if err := q.push(ctx, s, &item{m, x, key}, true); err != errGone {

@@ -16,8 +16,6 @@ import (
 // What the queue has assigned to a consumer waits inside it until it is fetched.
 // The prefetch limits how much is assigned and not settled.
 type Consumer struct {
-	holder
-	core    fifo.Consumer[item]
 	tag     string
 	session *Session
 	autoAck bool
@@ -26,6 +24,8 @@ type Consumer struct {
 	wake chan struct{} // gets a token when something is assigned to an idle consumer
 	over chan struct{} // closed when the consumer ends
 	done chan struct{} // closed when it has ended and its goroutines have returned
+
+	holder // what follows changes with every message that is received
 
 	// Guarded by holder.mu.
 	batch   ring.Ring[entry] // fetched from the queue and not handed out
@@ -38,6 +38,9 @@ type Consumer struct {
 
 	unwatch      func() bool        // stops watching Consume's context; nil if it never ends
 	stopHandlers context.CancelFunc // ends the context of Handle's handlers; nil without
+
+	_    [64]byte            // publishers look at core: it must not lie in a cache line with the above
+	core fifo.Consumer[item] // guarded by queue.mu
 }
 
 func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {

@@ -147,16 +147,3 @@ func TestPublishReceiveAckByTwoConsumersDoNotAllocate(t *testing.T) {
 		}
 	}))
 }
-
-func TestGetAndRequeueDoNotAllocate(t *testing.T) {
-	b := newBroker(t)
-	declare(t, b, "q")
-	send(t, b, "q", "a", "b")
-	require.Zero(t, testing.AllocsPerRun(2000, func() {
-		for range 2 {
-			d, _, err := b.Get(ctx, "q")
-			must(t, err)
-			must(t, d.Nack(true))
-		}
-	}))
-}

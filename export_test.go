@@ -29,6 +29,9 @@ func inQueue(name string, err error) error {
 func (q *queue) checkInvariants() error {
 	q.lock()
 	defer q.unlock()
+	if q.waiters != nil {
+		q.admitWaiters() // what was just collected may have made room
+	}
 	if err := q.fifo.Check(); err != nil {
 		return err
 	}

@@ -1,8 +1,11 @@
 package pocketmq
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/decimal"
@@ -110,6 +113,9 @@ func (m *Message) check() error {
 		return nil
 	}
 	if m.Expiration != "" {
+		if err := checkExpiration(m.Expiration); err != nil {
+			return err
+		}
 		return notSupported("the message's Expiration '%s': message TTL is not supported yet", m.Expiration)
 	}
 	if m.DeliveryMode > Persistent {
@@ -130,6 +136,28 @@ func (m *Message) isPlain() bool {
 	return m.Headers == nil && m.DeliveryMode <= Persistent && m.Expiration == "" &&
 		len(m.ContentType)+len(m.ContentEncoding)+len(m.CorrelationID)+len(m.ReplyTo)+
 			len(m.MessageID)+len(m.Type)+len(m.UserID)+len(m.AppID) <= maxShortString
+}
+
+// checkExpiration reads the property as RabbitMQ does: an integer, that may have a
+// sign, of milliseconds (PUB-9, PUB-10).
+func checkExpiration(s string) error {
+	rest := strings.TrimLeft(strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+"), "0123456789")
+	number := s[:len(s)-len(rest)]
+	n, err := strconv.ParseInt(number, 10, 64)
+	why := ""
+	switch {
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		why = "no_integer"
+	case rest != "":
+		why = fmt.Sprintf("{leftover_string,%q}", rest)
+	case strings.HasPrefix(number, "-") && n != 0:
+		why = fmt.Sprintf("{value_negative,-%s}", strings.TrimLeft(number, "-0"))
+	case n > maxTime:
+		why = fmt.Sprintf("{value_too_large,%s}", strings.TrimLeft(number, "+0"))
+	default:
+		return nil
+	}
+	return preconditionFailed("invalid expiration '%s': %s", s, why)
 }
 
 func (m *Message) checkStrings() error {

@@ -204,6 +204,9 @@ func (ch *channel) checkMessage(p *content, m *pocketmq.Message) error {
 	if err := ch.checkUserID(m); err != nil {
 		return err
 	}
+	if m.Expiration == "" && c.scratch.props.Has(wire.FlagExpiration) { // PUB-10
+		return preconditionFailed("invalid expiration '': no_integer")
+	}
 	if m.DeliveryMode > pocketmq.Persistent && c.server.compat >= V4_0 {
 		m.DeliveryMode = pocketmq.Transient // the property passes through as it came (PUB-12)
 	}

@@ -44,6 +44,7 @@ type heart struct {
 	c        <-chan time.Time // nil = never
 	interval time.Duration
 	sent     bool // something was sent since the last look
+	begun    bool // there was a look; what the handshake sent does not count
 }
 
 func (h *heart) start(interval time.Duration) {
@@ -55,10 +56,10 @@ func (h *heart) start(interval time.Duration) {
 }
 
 func (h *heart) expired(o *output) {
-	if !h.sent {
+	if !h.sent || !h.begun {
 		o.heartbeat()
 	}
-	h.sent = false
+	h.sent, h.begun = false, true
 	h.timer.Reset(h.interval)
 }
 
