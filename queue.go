@@ -37,7 +37,7 @@ type queue struct {
 	self       targets // this queue alone, for the default exchange
 
 	// eager says why settling a message must come to the queue at once, rather
-	// than be collected with the next fetch; see (*Consumer).settled.
+	// than be collected with the next fetch; see (*holder).mustFlush.
 	eager atomic.Uint32
 
 	inbound map[*binding]struct{} // guarded by Broker.mu
@@ -136,11 +136,7 @@ func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	var err error
 	switch q.overflow {
 	case DropHead:
-		q.wakeLater(q.fifo.Push(it))
-		q.fifo.Dispatch() // a lone consumer may take it (LEN-3)
-		for q.fifo.Over() {
-			q.fifo.DropHead()
-		}
+		q.wakeLater(q.fifo.Push(it)) // unlock drops what is too much
 	case RejectPublish:
 		if q.fifo.Full() {
 			q.rejected++
@@ -244,8 +240,8 @@ func (q *queue) lock() {
 	q.collect()
 }
 
-// unlock ends a step: it lets waiting publishers in, unlocks, and does what must
-// be done outside the lock.
+// unlock ends a step: it drops what is too much, lets waiting publishers in,
+// unlocks, and does what must be done outside the lock.
 func (q *queue) unlock() {
 	if q.eager.Load()&eagerDraining != 0 {
 		q.broker.signalDrain()
@@ -255,6 +251,9 @@ func (q *queue) unlock() {
 
 // release is unlock for Shutdown itself, which must not wake itself.
 func (q *queue) release() {
+	if q.overflow == DropHead && q.fifo.Over() {
+		q.dropHead()
+	}
 	if q.waiters != nil {
 		q.admitWaiters()
 	}
@@ -269,6 +268,15 @@ func (q *queue) release() {
 	q.mu.Unlock()
 	for _, c := range wakes {
 		wake(c)
+	}
+}
+
+// dropHead drops the oldest messages until no more wait than the limit allows,
+// which a requeued message can exceed as well as a new one (LEN-2, LEN-7).
+func (q *queue) dropHead() {
+	q.fifo.Dispatch() // a lone consumer may be entitled to them (LEN-3)
+	for q.fifo.Over() {
+		q.fifo.DropHead()
 	}
 }
 

@@ -106,7 +106,7 @@ func TestChannelErrors(t *testing.T) {
 		text string
 		id   wire.ID
 	}{
-		"CONN-62": {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 228) + "...", wire.IDQueuePurge},
+		"CONN-62": {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 230) + "...", wire.IDQueuePurge},
 		"QUEUE-4": {func(c *client) { c.send(1, &wire.QueueDeclare{Passive: true}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueDeclare},
 		"QUEUE-6": {func(c *client) { c.send(1, &wire.QueuePurge{}) }, 404, "NOT_FOUND - no previously declared queue", wire.IDQueuePurge},
 		"QUEUE-7": {func(c *client) {

@@ -2,6 +2,7 @@ package amqpserver
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -71,8 +72,10 @@ func (h *heart) stop() {
 
 // ready lists the consumers that may have something to deliver.
 type ready struct {
+	turn []*consumer // those who may send in this turn; the writer's own
+
 	mu   sync.Mutex // taken after all other locks but output.mu
-	list []*consumer
+	next []*consumer
 }
 
 // notify is called by the queue, from anywhere, when a message may be there for
@@ -81,45 +84,69 @@ func (k *consumer) notify() {
 	if k.listed.Swap(true) {
 		return
 	}
-	c := k.channel.conn
-	c.ready.mu.Lock()
-	c.ready.list = append(c.ready.list, k)
-	c.ready.mu.Unlock()
-	c.out.wakeWriter()
+	k.channel.conn.ready.add(k)
+	k.channel.conn.out.wakeWriter()
 }
 
-// fetch gets deliveries from the consumers that have some, in turn, while there
-// is room.
+func (r *ready) add(k *consumer) {
+	r.mu.Lock()
+	r.next = append(r.next, k)
+	r.mu.Unlock()
+}
+
+// take returns the consumer that may send now, or nil. The writer calls it.
+func (r *ready) take() (k *consumer, alone bool) {
+	if len(r.turn) == 0 {
+		r.mu.Lock()
+		r.turn, r.next = r.next, r.turn[:0]
+		r.mu.Unlock()
+		if len(r.turn) == 0 {
+			return nil, true
+		}
+		slices.Reverse(r.turn) // to be taken from the end
+	}
+	last := len(r.turn) - 1
+	k = r.turn[last]
+	r.turn[last] = nil
+	r.turn = r.turn[:last]
+	r.mu.Lock()
+	alone = last == 0 && len(r.next) == 0
+	r.mu.Unlock()
+	return k, alone
+}
+
+// fetch gets deliveries from the consumers that have some while there is room:
+// one from each in turn, so that consumers of one queue send in the order in
+// which it gave them the messages, or more from one that is alone.
 func (c *conn) fetch() {
 	for c.out.hasRoom() {
-		c.ready.mu.Lock()
-		if len(c.ready.list) == 0 {
-			c.ready.mu.Unlock()
+		k, alone := c.ready.take()
+		if k == nil {
 			return
 		}
-		k := c.ready.list[0]
-		c.ready.list[0] = nil
-		c.ready.list = c.ready.list[1:]
-		c.ready.mu.Unlock()
+		n := 1
+		if alone {
+			n = fetchAlone
+		}
 		k.listed.Store(false)
-		if k.fetch() {
-			k.notify() // there is more; first it is the others' turn
+		if k.fetch(n) && !k.listed.Swap(true) {
+			c.ready.add(k) // there is more
 		}
 	}
 }
 
-// fetchTurn is how many deliveries a consumer may send before it is the next
-// one's turn.
-const fetchTurn = 64
+// fetchAlone is how many deliveries a consumer may send before others are looked
+// for.
+const fetchAlone = 64
 
-// fetch sends deliveries, and reports whether there may be more. The channel's
-// lock makes the numbers of deliveries rise in the order in which they are sent,
-// and keeps deliveries from following cancel-ok.
-func (k *consumer) fetch() (more bool) {
+// fetch sends up to n deliveries, and reports whether there may be more. The
+// channel's lock makes the numbers of deliveries rise in the order in which they
+// are sent, and keeps deliveries from following cancel-ok.
+func (k *consumer) fetch(n int) (more bool) {
 	ch := k.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
-	for range fetchTurn {
+	for range n {
 		if !k.started || k.gone || !ch.conn.out.hasRoom() {
 			return k.started && !k.gone
 		}

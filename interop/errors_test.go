@@ -1,11 +1,15 @@
 package interop
 
 import (
+	"strings"
 	"testing"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/amqptest"
 )
 
 // A mistake is what a client can do wrong on a channel, and what it is told.
@@ -74,9 +78,6 @@ var channelMistakes = []mistake{
 	}, 403, "ACCESS_REFUSED - operation not permitted on the default exchange"},
 	{"ack twice", func(ch *amqp.Channel) error { return ch.Ack(7, false) },
 		406, "PRECONDITION_FAILED - unknown delivery tag 7"},
-	{"a delivery mode there is none of", func(ch *amqp.Channel) error {
-		return ch.Publish("amq.fanout", "", false, false, amqp.Publishing{DeliveryMode: 3})
-	}, 406, "PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,3}"},
 	{"another user's id", func(ch *amqp.Channel) error {
 		return ch.Publish("amq.fanout", "", false, false, amqp.Publishing{UserId: "root"})
 	}, 406, "PRECONDITION_FAILED - user_id property set to 'root' but authenticated user was 'guest'"},
@@ -201,6 +202,35 @@ func TestQueueOfAnotherLength(t *testing.T) {
 		_, err := ch.QueueDeclare(q, false, false, true, false, amqp.Table{"x-max-length": int32(5)})
 		assert.ErrorContains(t, err, "PRECONDITION_FAILED - inequivalent arg 'x-max-length' for queue '"+q+
 			"' in vhost '/': received the value '5' of type 'signedint' but current is none")
+	})
+}
+
+// Up to 3.x a delivery mode there is none of is a mistake, since 4.0 it isn't.
+func TestDeliveryModes(t *testing.T) {
+	publish := func(t *testing.T, ch *amqp.Channel) string {
+		ended := ch.NotifyClose(make(chan *amqp.Error, 1))
+		require.NoError(t, ch.Publish("amq.fanout", "", false, false, amqp.Publishing{DeliveryMode: 3}))
+		if err := ch.Qos(1, 0, false); err == nil { // an answer: it was fine
+			return ""
+		}
+		return receive(t, ended).Reason
+	}
+	const refused = "PRECONDITION_FAILED - invalid message: {delivery_mode_unknown,3}"
+	for _, c := range []struct {
+		version amqpserver.Compatibility
+		want    string
+	}{{amqpserver.V3_10, refused}, {amqpserver.V4_0, ""}, {amqpserver.V4_3, ""}} {
+		srv := amqptest.NewServer(t, amqpserver.Compat(c.version))
+		s := &server{url: srv.URL(), dial: srv.Dial, Server: srv}
+		assert.Equal(t, c.want, publish(t, s.channel(t)), "%v", c.version)
+	}
+	rabbit.run(t, func(t *testing.T, s *server) {
+		conn := s.connect(t)
+		want := ""
+		if strings.HasPrefix(conn.Properties["version"].(string), "3.") {
+			want = refused
+		}
+		assert.Equal(t, want, publish(t, channel(t, conn)))
 	})
 }
 

@@ -17,24 +17,26 @@ import (
 
 var readyLine = regexp.MustCompile(`^pocketmq \S+ is ready at amqp://(127\.0\.0\.1:\d+) \(vhost /, RabbitMQ 4\.0 semantics\)\n$`)
 
-// binary is the standalone broker, compiled once. TestMain removes it.
-var binary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "pocketmq")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "pocketmq")
-	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/pocketmq/pocketmq/cmd/pocketmq").CombinedOutput()
-	os.Stderr.Write(out)
-	return program, err
-})
+// binary is the standalone broker, compiled once; scratch is where.
+var (
+	scratch string
+	binary  = sync.OnceValues(func() (string, error) {
+		program := filepath.Join(scratch, "pocketmq")
+		build := exec.Command("go", "build", "-buildvcs=false", "-o", program, "github.com/pocketmq/pocketmq/cmd/pocketmq")
+		build.Stderr = os.Stderr
+		return program, build.Run()
+	})
+)
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if program, err := binary(); err == nil {
-		os.RemoveAll(filepath.Dir(program))
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	var err error
+	if scratch, err = os.MkdirTemp("", "pocketmq-interop"); err != nil {
+		panic(err)
 	}
-	os.Exit(code)
+	defer os.RemoveAll(scratch)
+	return m.Run()
 }
 
 // standalone starts the standalone broker on a free port and returns its URL.
