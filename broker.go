@@ -96,6 +96,7 @@ func (b *Broker) check(ctx context.Context) error {
 		if ctx.Value(handlerOf{}) == b {
 			return nil
 		}
+		return errDraining
 	}
 	return errBrokerClosed
 }
@@ -482,10 +483,14 @@ func (b *Broker) locked(q *queue) error {
 		"original declaration.", q.name, b.vhost)
 }
 
-// Shutdown closes the broker gently: from now on only handlers may publish, and
-// queues that have consumers run empty; then, or when ctx ends, it does what
-// Close does. It returns ctx's error if that came first. Messages in queues
-// without a consumer are lost, as with Close; how many is logged.
+// Shutdown closes the broker gently: from now on only handlers may publish, with
+// the context they were given, and it waits until the queues that have consumers
+// are empty and all deliveries are settled. Then, or when ctx ends, it does what
+// Close does. Give ctx a time limit: a message that is never acked or always
+// fails keeps Shutdown waiting; every few seconds it logs for which queues.
+//
+// The error is that of ctx if it came first, or ErrMessagesLost if messages wait
+// in queues that nobody consumes from.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	if b.root == nil {
 		return errNotMade
@@ -493,18 +498,43 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	if ctx.Value(handlerOf{}) == b {
+		return newError(ErrNotAllowed, CodeNotAllowed, "a handler cannot wait for the broker to shut down: it would wait for itself")
+	}
 	b.phase.CompareAndSwap(open, draining)
 	b.releasePublishers()
-	var err error
-	for err == nil && b.phase.Load() == draining && b.busy() {
+	err := b.drain(ctx)
+	lost := b.close()
+	if err == nil {
+		err = lost
+	}
+	return err
+}
+
+// drain waits until no queue is busy any more, or ctx ends.
+func (b *Broker) drain(ctx context.Context) error {
+	patience := time.NewTimer(closeLogInterval)
+	defer patience.Stop()
+	for b.phase.Load() == draining && b.busy() {
 		select {
 		case <-b.drained:
+		case <-patience.C:
+			b.logBusy()
+			patience.Reset(closeLogInterval)
 		case <-ctx.Done():
-			err = ctx.Err()
+			return ctx.Err()
 		}
 	}
-	_ = b.Close() // never fails
-	return err
+	return nil
+}
+
+// logBusy says for which queues Shutdown waits.
+func (b *Broker) logBusy() {
+	for _, q := range b.queues.All() {
+		if s := q.stats(); s.Unacked > 0 || s.Ready > 0 && len(s.Consumers) > 0 {
+			b.log.Warn("shutting down waits for a queue", "queue", s.Name, "ready", s.Ready, "unacked", s.Unacked)
+		}
+	}
 }
 
 // releasePublishers gives an error to the publishers that wait for room, but for
@@ -521,7 +551,8 @@ func (b *Broker) releasePublishers() {
 	}
 }
 
-// busy reports whether a queue that has consumers still has messages. It looks
+// busy reports whether a queue that has consumers still has messages, or any
+// queue has deliveries that are not settled. It looks
 // until nothing was published between two looks: a handler may have moved a
 // message behind its back, from a queue not seen yet to one seen empty.
 func (b *Broker) busy() bool {
@@ -542,7 +573,7 @@ func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
 		published += q.fifo.Counts().Published
-		busy = busy || len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Unacked() > 0
+		busy = busy || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
 		q.release()
 	}
 	return published, busy
@@ -563,30 +594,25 @@ func (b *Broker) signalDrain() {
 // once, and always returns nil. A handler must not call it: it would wait for
 // itself.
 func (b *Broker) Close() error {
-	if b.root == nil {
-		return nil // it was not made with New: there is nothing to end
+	if b.root != nil { // else it was not made with New: there is nothing to end
+		_ = b.close() // logged
 	}
+	return nil
+}
+
+// close is Close, and returns an ErrMessagesLost if messages are lost.
+func (b *Broker) close() error {
 	b.phase.Store(closed)
 	b.signalDrain() // a Shutdown under way gives up
 	b.mu.Lock()
 	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
 	b.mu.Unlock()
-	b.endQueues()
+	lost := b.endQueues()
 	for _, s := range sessions {
 		s.end(errBrokerClosed)
 		b.forgetSession(s)
 	}
-	return nil
-}
-
-// endQueues makes all queues refuse messages, and logs which are lost.
-func (b *Broker) endQueues() {
-	for _, q := range b.queues.All() {
-		n, err := q.delete(deleteConfig{}, errBrokerClosed)
-		if err == nil && n > 0 {
-			b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
-		}
-	}
+	return lost
 }
 
 func (b *Broker) forgetSession(s *Session) {
@@ -595,22 +621,43 @@ func (b *Broker) forgetSession(s *Session) {
 	delete(b.sessions, s)
 }
 
+// endQueues makes all queues refuse messages, logs which are lost, and returns
+// the first such loss.
+func (b *Broker) endQueues() (lost error) {
+	for _, q := range b.queues.All() {
+		n, err := q.delete(deleteConfig{}, errBrokerClosed)
+		if err != nil || n == 0 {
+			continue
+		}
+		b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
+		if lost == nil {
+			lost = newError(ErrMessagesLost, CodeConnectionForced, "%d messages in queue '%s' are lost with the broker", n, q.name)
+		}
+	}
+	return lost
+}
+
 // closeLogInterval is how long a Close waits before it says for whom.
 const closeLogInterval = 5 * time.Second
 
-// waitFor waits until no handler of these consumers runs.
+// waitFor waits until no handler of these consumers runs. It says once if that
+// takes long: in a synctest bubble, a timer set over and over would hide that
+// everybody waits for ever.
 func (b *Broker) waitFor(consumers []*Consumer) {
+	patience := time.NewTimer(closeLogInterval)
+	defer patience.Stop()
 	for _, c := range consumers {
-		for ended := false; !ended; {
-			t := time.NewTimer(closeLogInterval)
-			select {
-			case <-c.done:
-				ended = true
-			case <-t.C:
+		select {
+		case <-c.done:
+			continue
+		case <-patience.C:
+		}
+		for _, c := range consumers {
+			if !c.isDone() {
 				b.log.Warn("closing waits for a handler", "queue", c.queue.name, "consumer", c.tag)
 			}
-			t.Stop()
 		}
+		<-c.done
 	}
 }
 

@@ -386,6 +386,63 @@ func TestDeliveryMayBeSettledByAnyGoroutine(t *testing.T) {
 	})
 }
 
+func TestSettleAllIsOneStepForEachConsumer(t *testing.T) { // ACK-6, ACK-10
+	for outcome, want := range map[pocketmq.Outcome]struct {
+		waits                     []string
+		acked, rejected, returned uint64
+	}{
+		pocketmq.Acked:    {[]string{"5", "6"}, 4, 0, 0},
+		pocketmq.Rejected: {[]string{"5", "6"}, 0, 4, 0},
+		pocketmq.Requeued: {[]string{"1", "3"}, 0, 0, 4}, // what others held comes back after that
+	} {
+		t.Run(fmt.Sprint(outcome), func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+				declare(t, b, "q")
+				c1, c2 := consume(t, b, "q", pocketmq.Prefetch(2)), consume(t, b, "q", pocketmq.Prefetch(1))
+				fill(t, b, "q", 3)
+				all := append(held(t, c1), held(t, c2)...)
+				c2.Cancel()
+				send(t, b, "q", "4", "5", "6")
+				all = append(all, take(t, b, "q"))
+				all[0], all[3] = all[3], all[0]
+				must(t, pocketmq.SettleAll(outcome, all...))
+				require.Equal(t, want.waits, bodies(held(t, c1)))
+				s := stats(t, b, "q")
+				require.Equal(t, []uint64{want.acked, want.rejected, want.returned}, []uint64{s.Acked, s.Rejected, s.Returned})
+				require.ErrorIs(t, all[0].Ack(), pocketmq.ErrSettled)
+			})
+		})
+	}
+}
+
+func TestSettleAllLeavesOutWhatIsSettled(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		c := consume(t, b, "q")
+		fill(t, b, "q", 3)
+		all := held(t, c)
+		must(t, all[1].Ack())
+		require.ErrorIs(t, pocketmq.SettleAll(pocketmq.Rejected, all[0], all[1], all[2], all[2]), pocketmq.ErrSettled)
+		s := stats(t, b, "q")
+		require.Equal(t, []uint64{1, 2}, []uint64{s.Acked, s.Rejected})
+		must(t, pocketmq.SettleAll(pocketmq.Acked))
+		require.ErrorIs(t, pocketmq.SettleAll(pocketmq.Acked, &pocketmq.Delivery{}), pocketmq.ErrSettled)
+	})
+}
+
+func TestSettleAllOfADeletedQueueIsNoError(t *testing.T) { // ACK-7
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		c := consume(t, b, "q")
+		fill(t, b, "q", 2)
+		all := held(t, c)
+		_, err := b.DeleteQueue(ctx, "q")
+		must(t, err)
+		must(t, pocketmq.SettleAll(pocketmq.Requeued, all...))
+		require.ErrorIs(t, all[0].Ack(), pocketmq.ErrSettled)
+	})
+}
+
 func TestAutoAckSettlesWhatIsHandedOut(t *testing.T) { // CONS-8
 	for name, next := range map[string]func(t *testing.T, c *pocketmq.Consumer) *pocketmq.Delivery{
 		"Receive":    func(t *testing.T, c *pocketmq.Consumer) *pocketmq.Delivery { return receive(t, c) },

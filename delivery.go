@@ -26,7 +26,7 @@ type Delivery struct {
 // Ack settles the delivery: the message is done with.
 func (d *Delivery) Ack() error {
 	if d.tag == 0 {
-		return errSettled
+		return errNoSettling
 	}
 	return d.from.ack(d.tag)
 }
@@ -36,7 +36,7 @@ func (d *Delivery) Ack() error {
 // consumer, with Redelivered set. Without, it is Reject.
 func (d *Delivery) Nack(requeue bool) error {
 	if d.tag == 0 {
-		return errSettled
+		return errNoSettling
 	}
 	if requeue {
 		return d.from.requeue(d.tag)

@@ -68,7 +68,11 @@
 // when the handlers have. [Broker.Shutdown] first lets the consumers empty their
 // queues; meanwhile handlers may still publish, with the context they were given,
 // and nobody else. Neither may be called by a handler, which would wait for
-// itself. What still waits in queues is lost.
+// itself. What still waits in queues is lost; Shutdown says so in its error.
+//
+// To stop on a signal, give Handle a context that the signal does not end, and
+// call Shutdown, with a time limit, after the signal. If the signal's context is
+// given to Handle, the consumer ends first, and its queue is lost.
 //
 // # Concurrency
 //

@@ -46,6 +46,8 @@ var (
 
 	// Any time.
 
+	// ErrMessagesLost: Shutdown found messages that nobody will receive.
+	ErrMessagesLost = errors.New("messages lost")
 	// ErrClosed: the broker or the session is closed.
 	ErrClosed = errors.New("closed")
 )
@@ -123,5 +125,7 @@ var (
 	errNotMade       = invalid("this is a zero value: make a Broker with pocketmq.New, and a Session with its method")
 	errNilContext    = invalid("the context is nil; use context.Background()")
 	errGone          = errors.New("the queue is gone") // never leaves the package
+	errDraining      = newError(ErrClosed, CodeConnectionForced, "the broker is shutting down: only handlers may use it, with the context they were given")
 	errSettled       = newError(ErrSettled, CodePreconditionFailed, "the delivery is settled already")
+	errNoSettling    = newError(ErrSettled, CodePreconditionFailed, "the delivery needs no settling: it came with AutoAck, or from no broker")
 )

@@ -167,6 +167,19 @@ func TestWrongCallsGiveClearErrors(t *testing.T) {
 		{"delivery mode", publishMessage(&pocketmq.Message{DeliveryMode: 3}), // PUB-12
 			pocketmq.ErrPreconditionFailed, 406, "invalid message: {delivery_mode_unknown,3}"},
 		{"expiration", publishMessage(&pocketmq.Message{Expiration: "60000"}), pocketmq.ErrNotSupported, 540, "message TTL is not supported"},
+		{"expiration, too", publishMessage(&pocketmq.Message{Expiration: "+5"}), pocketmq.ErrNotSupported, 540, "not supported"}, // PUB-9
+		{"no expiration", publishMessage(&pocketmq.Message{Expiration: "abc"}), // PUB-10
+			pocketmq.ErrPreconditionFailed, 406, "invalid expiration 'abc': no_integer"},
+		{"expiration after a blank", publishMessage(&pocketmq.Message{Expiration: " 5"}),
+			pocketmq.ErrPreconditionFailed, 406, "invalid expiration ' 5': no_integer"},
+		{"negative expiration", publishMessage(&pocketmq.Message{Expiration: "-1"}),
+			pocketmq.ErrPreconditionFailed, 406, "invalid expiration '-1': {value_negative,-1}"},
+		{"expiration with a fraction", publishMessage(&pocketmq.Message{Expiration: "1.5"}),
+			pocketmq.ErrPreconditionFailed, 406, `invalid expiration '1.5': {leftover_string,".5"}`},
+		{"expiration with a unit", publishMessage(&pocketmq.Message{Expiration: "10ms"}),
+			pocketmq.ErrPreconditionFailed, 406, `invalid expiration '10ms': {leftover_string,"ms"}`},
+		{"expiration too far away", publishMessage(&pocketmq.Message{Expiration: "315360000001"}),
+			pocketmq.ErrPreconditionFailed, 406, "invalid expiration '315360000001': {value_too_large,315360000001}"},
 		{"long ContentType", publishMessage(&pocketmq.Message{ContentType: long}), pocketmq.ErrInvalid, 502, "ContentType has 256 bytes"},
 		{"long ContentEncoding", publishMessage(&pocketmq.Message{ContentEncoding: long}), pocketmq.ErrInvalid, 502, "ContentEncoding has"},
 		{"long CorrelationID", publishMessage(&pocketmq.Message{CorrelationID: long}), pocketmq.ErrInvalid, 502, "CorrelationID has"},
@@ -207,11 +220,15 @@ func TestWrongCallsGiveClearErrors(t *testing.T) {
 		{"full", func(b *pocketmq.Broker) error {
 			return errors.Join(declareWith("full", pocketmq.MaxLength(0), reject)(b), b.Publish(ctx, "", "full", msg("")))
 		}, pocketmq.ErrQueueFull, 506, "queue 'full' in vhost '/' is full"},
-		{"zero Delivery", func(*pocketmq.Broker) error { return new(pocketmq.Delivery).Ack() }, pocketmq.ErrSettled, 406, "settled already"},
+		{"nil delivery", func(*pocketmq.Broker) error { return pocketmq.SettleAll(pocketmq.Acked, nil) },
+			pocketmq.ErrInvalid, 502, "a delivery is nil"},
+		{"unknown outcome", func(*pocketmq.Broker) error { return pocketmq.SettleAll(pocketmq.Outcome(9), &pocketmq.Delivery{}) },
+			pocketmq.ErrInvalid, 502, "there is no such outcome as 9"},
+		{"zero Delivery", func(*pocketmq.Broker) error { return new(pocketmq.Delivery).Ack() }, pocketmq.ErrSettled, 406, "needs no settling"},
 		{"zero Delivery nacked", func(*pocketmq.Broker) error { return new(pocketmq.Delivery).Nack(true) },
-			pocketmq.ErrSettled, 406, "settled already"},
+			pocketmq.ErrSettled, 406, "needs no settling"},
 		{"zero Delivery rejected", func(*pocketmq.Broker) error { return new(pocketmq.Delivery).Reject() },
-			pocketmq.ErrSettled, 406, "settled already"},
+			pocketmq.ErrSettled, 406, "needs no settling"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *pocketmq.Broker) {

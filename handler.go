@@ -70,6 +70,16 @@ func (c *Consumer) stop() bool {
 	return stop != nil
 }
 
+// isDone reports whether the consumer has ended and its goroutines have returned.
+func (c *Consumer) isDone() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
 // isOver reports whether the consumer has ended, its goroutines have returned,
 // and everything it received is settled.
 func (c *Consumer) isOver() bool {

@@ -62,7 +62,7 @@ var failures = map[string]func() error{
 	"error":         func() error { return errBroken },
 	"panic":         func() error { panic("broken") },
 	"panic(nil)":    func() error { panic(nil) },
-	"runtime error": func() error { var m map[string]int; m["a"] = 1; return nil },
+	"runtime error": func() error { var list []error; return list[len(list)] },
 	"Goexit":        func() error { runtime.Goexit(); return nil },
 	"nil pointer in an error": func() error {
 		var err *brittleError

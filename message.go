@@ -99,6 +99,8 @@ func checkValue(what, key string, v any, depth int) error {
 			}
 		}
 		return nil
+	case []string:
+		return invalid("%s: the value of '%s' is a []string, which AMQP cannot carry; use a []any", what, key)
 	default:
 		return invalid("%s: the value of '%s' is a %T, which AMQP cannot carry (see pocketmq.Table)", what, key, v)
 	}

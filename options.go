@@ -19,7 +19,8 @@ const DefaultPrefetch = 256
 type Option func(*Broker)
 
 // Logger sets where the broker reports what nobody is told otherwise: handlers
-// that failed or panicked, and what Close waits for. The default is silence.
+// that failed or panicked, what Close and Shutdown wait for, and what is lost with
+// the broker. The default is silence.
 func Logger(l *slog.Logger) Option {
 	return func(b *Broker) {
 		if l != nil {

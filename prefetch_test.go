@@ -230,3 +230,95 @@ func TestConsumerWithoutAWindowIsNotHeldUpByOneThatHas(t *testing.T) {
 		require.Equal(t, []string{"2", "3", "4"}, bodies(held(t, c2)))
 	})
 }
+
+func TestWindowMayBeResized(t *testing.T) { // QOS-5, QOS-6
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		w, shared := window(t, 2)
+		c := consume(t, b, "q", shared)
+		fill(t, b, "q", 9)
+		all := held(t, c)
+		require.Len(t, all, 2)
+		w.Resize(4)
+		all = append(all, held(t, c)...)
+		require.Len(t, all, 4, "more at once")
+		w.Resize(1)
+		for _, d := range all[:3] {
+			must(t, d.Ack())
+			require.Empty(t, held(t, c), "still too many")
+		}
+		must(t, all[3].Ack())
+		require.Len(t, held(t, c), 1)
+		w.Resize(0)
+		require.Len(t, held(t, c), 4, "no limit any more")
+	})
+}
+
+func TestRunningConsumerMayJoinAWindow(t *testing.T) { // QOS-3
+	for name, fetched := range map[string]bool{"fetched": true, "not fetched": false} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+				declare(t, b, "q")
+				c := consume(t, b, "q", pocketmq.Prefetch(3))
+				fill(t, b, "q", 6)
+				var all []*pocketmq.Delivery
+				if fetched {
+					all = held(t, c)
+					must(t, all[0].Ack()) // of which the queue has not heard yet
+					all = all[1:]
+				}
+				w, _ := window(t, 2)
+				w.Join(c)
+				w.Join(c)
+				require.Equal(t, 3, w.Used(), "what it held before counts")
+				all = append(all, held(t, c)...)
+				require.Len(t, all, 3)
+				must(t, all[0].Ack())
+				require.Empty(t, held(t, c))
+				must(t, all[1].Reject())
+				require.Len(t, held(t, c), 1)
+				c.Close()
+				require.Zero(t, w.Used())
+				w.Join(c)
+				require.Zero(t, w.Used(), "it has ended")
+			})
+		})
+	}
+}
+
+func TestWindowIgnoresConsumersThatNeedNoAcks(t *testing.T) { // QOS-8
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		w, _ := window(t, 1)
+		c := consume(t, b, "q", pocketmq.AutoAck())
+		w.Join(c)
+		fill(t, b, "q", 3)
+		require.Len(t, held(t, c), 3)
+		require.Zero(t, w.Used())
+	})
+}
+
+func TestZeroWindowGetsItsSizeFromResize(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		var w pocketmq.Window
+		w.Resize(1)
+		c := consume(t, b, "q", pocketmq.SharedPrefetch(&w))
+		fill(t, b, "q", 2)
+		require.Len(t, held(t, c), 1)
+	})
+}
+
+func TestNilWindowLimitsNothing(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		var w *pocketmq.Window
+		w.Resize(1)
+		c := consume(t, b, "q")
+		w.Join(c)
+		w, _ = pocketmq.NewWindow(1)
+		w.Join(nil)
+		fill(t, b, "q", 2)
+		require.Len(t, held(t, c), 2)
+	})
+}

@@ -268,6 +268,21 @@ func TestPublishersAreReleasedInOrder(t *testing.T) {
 	})
 }
 
+func TestAsManyPublishersAreReleasedAsThereIsRoomFor(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q", pocketmq.MaxLength(2))
+		send(t, b, "q", "0", "0")
+		one, two, three := blocked(t, b, "q", "1"), blocked(t, b, "q", "2"), blocked(t, b, "q", "3")
+		_, err := b.PurgeQueue(ctx, "q")
+		must(t, err)
+		must(t, result(t, one))
+		must(t, result(t, two))
+		waits(t, three)
+		require.Equal(t, []string{"1", "2", "3"}, drain(t, b, "q"))
+		must(t, result(t, three))
+	})
+}
+
 func TestPublisherThatGivesUpIsForgotten(t *testing.T) {
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		declare(t, b, "q", pocketmq.MaxLength(1))

@@ -76,10 +76,13 @@ func (s *Session) check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.broker.check(ctx); err != nil {
+		return err
+	}
 	if s.closed.Load() {
 		return errSessionClosed
 	}
-	return s.broker.check(ctx)
+	return nil
 }
 
 // DeclareExchange is described at Client.

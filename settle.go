@@ -1,6 +1,6 @@
 package pocketmq
 
-import "github.com/pocketmq/pocketmq/internal/fifo"
+import "slices"
 
 // Outcome is how a delivery is settled.
 type Outcome uint8
@@ -19,6 +19,12 @@ const (
 // any of them is delivered again. Those that were settled before are left out,
 // and the error then is ErrSettled.
 func SettleAll(o Outcome, deliveries ...*Delivery) error {
+	if o > Rejected {
+		return invalid("SettleAll: there is no such outcome as %d", o)
+	}
+	if slices.Contains(deliveries, nil) {
+		return invalid("SettleAll: a delivery is nil")
+	}
 	var err error
 	var tags []uint64
 	rest := deliveries
@@ -49,30 +55,42 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 func (h *holder) settleAll(o Outcome, tags []uint64) bool {
 	q := h.queue
 	q.mu.Lock()
+	if q.gone == nil {
+		q.fifo.Dispatch() // what came before goes first
+	}
+	all := true
 	h.mu.Lock()
-	entries := make([]entry, 0, len(tags))
+	h.apply() // so did these acks
 	for _, tag := range tags {
-		if e, ok := h.unacked.Settle(tag); ok {
-			entries = append(entries, e)
+		if !h.settleLater(o, tag) {
+			all = false
 		}
 	}
-	h.apply() // the acks came before
-	h.window.put(len(entries))
-	if q.gone == nil { // else settling means nothing any more (ACK-7)
-		settleEntries(&q.fifo, h.core, o, entries)
-	}
 	h.mu.Unlock()
+	if q.gone == nil {
+		q.fifo.Dispatch()
+	}
 	h.unlock()
-	return len(entries) == len(tags)
+	return all
 }
 
-func settleEntries(q *fifo.Queue[item], c *fifo.Consumer[item], o Outcome, entries []entry) {
-	switch o {
-	case Acked:
-		q.Ack(c, len(entries))
-	case Requeued:
-		q.Return(c, entries...)
-	default:
-		q.Reject(c, len(entries))
+// settleLater settles a delivery in a step that its queue ends by Dispatch. Both
+// locks are held.
+func (h *holder) settleLater(o Outcome, tag uint64) bool {
+	e, ok := h.unacked.Settle(tag)
+	if !ok {
+		return false
 	}
+	h.window.Load().put(1)
+	q := &h.queue.fifo
+	switch {
+	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
+	case o == Acked:
+		q.AckLater(h.core, 1)
+	case o == Requeued:
+		q.ReturnLater(h.core, e)
+	default:
+		q.RejectLater(h.core, 1)
+	}
+	return true
 }

@@ -197,7 +197,11 @@ func (s *stress) publish(running context.Context, id uint64, r *rand.Rand) error
 func (s *stress) settle(queue string, d *pocketmq.Delivery, r *rand.Rand) {
 	switch r.IntN(10) {
 	case 0:
-		_ = d.Nack(true) // fails if the consumer was closed
+		if r.IntN(2) == 0 {
+			_ = d.Nack(true) // fails if the consumer was closed
+		} else {
+			_ = pocketmq.SettleAll(pocketmq.Requeued, d)
+		}
 	case 1:
 		s.ledger.settle(queue, d, d.Reject())
 	case 2:

@@ -74,11 +74,12 @@ func (c *conn) block() {
 	if c.capabilities.blocked {
 		c.out.send(0, &wire.ConnectionBlocked{Reason: reason})
 	}
+	c.sendConfirms()
 	for reason != "" {
 		select {
 		case <-changed:
 			reason, changed = c.server.alarms.state()
-		case <-c.ctx.Done():
+		case <-c.ctx.Context.Done():
 			return
 		}
 	}

@@ -8,6 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -377,4 +379,24 @@ func TestChannelAndConnectionEndReturnMessages(t *testing.T) { // CHAN-9, CONN-6
 		c.send(2, &wire.QueueDeclare{Queue: exclusive, Passive: true})
 		require.Equal(t, uint16(404), expect[*wire.ChannelClose](c, 2).ReplyCode)
 	})
+}
+
+func TestConfirmsAreNotHeldUpByAFullQueue(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		_, err := s.broker.DeclareQueue(ctx, "blocks", pocketmq.MaxLength(2))
+		require.NoError(t, err)
+		c := s.channel(t)
+		call[*wire.ConfirmSelectOk](c, 1, &wire.ConfirmSelect{})
+		var b []byte
+		for range 3 {
+			b = append(b, publishFrames(1, &wire.BasicPublish{RoutingKey: "blocks"}, &wire.Properties{}, "body")...)
+		}
+		c.write(b)
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 2, Multiple: true}, expect[*wire.BasicAck](c, 1))
+		c.silent(time.Hour)
+		_, ok, err := s.broker.Get(ctx, "blocks", pocketmq.AutoAck())
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 3}, expect[*wire.BasicAck](c, 1))
+	}, amqpserver.Heartbeat(0))
 }

@@ -64,7 +64,7 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.mayRead("queue", name); err != nil {
+	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
 	priority, err := ch.consumerPriority(name, m.Arguments)
@@ -177,11 +177,8 @@ func (ch *channel) basicGet(m *wire.BasicGet) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.mayRead("queue", name); err != nil {
+	if err := ch.mayReadQueue(name); err != nil {
 		return err
-	}
-	if isReplyName(name) {
-		return ch.noQueue(name)
 	}
 	var opts []pocketmq.GetOption
 	if m.NoAck {

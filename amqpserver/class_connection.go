@@ -21,7 +21,7 @@ type capabilities struct {
 func (c *conn) handshake() error {
 	deadline := time.Now().Add(c.server.handshakeTimeout)
 	_ = c.nc.SetDeadline(deadline) // CONN-6, CONN-7
-	if err := c.startTLS(c.ctx); err != nil {
+	if err := c.startTLS(c.ctx.Context); err != nil {
 		return err
 	}
 	if err := c.protocolHeader(); err != nil {
@@ -168,6 +168,7 @@ func (c *conn) open() error {
 		return err
 	}
 	c.silence = c.heartbeat * 5 / 2 // between two and three intervals
+	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
 	return nil
 }

@@ -1,6 +1,8 @@
 package amqpserver
 
 import (
+	"strings"
+
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
@@ -49,9 +51,12 @@ func (ch *channel) queueDeclarePassive(name string) (pocketmq.QueueInfo, error) 
 
 func (ch *channel) queueDeclareActive(name string, m *wire.QueueDeclare) (info pocketmq.QueueInfo, err error) {
 	opts := append(make([]pocketmq.QueueOption, 0, 5), pocketmq.Arguments(m.Arguments))
-	if name == "" {
+	switch {
+	case name == "":
 		name = "amq.gen-" + randomName()
 		opts = append(opts, reservedName())
+	case strings.HasPrefix(name, "amq."): // even if there is one
+		return info, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
 	}
 	if err := ch.mayDeclareQueue(name, m); err != nil {
 		return info, err
@@ -59,6 +64,10 @@ func (ch *channel) queueDeclareActive(name string, m *wire.QueueDeclare) (info p
 	if m.Arguments["x-overflow"] == pocketmq.Block.String() && !queueExists(ch.conn.broker, name) {
 		// RabbitMQ has no such policy; only programs in this process may choose it.
 		return info, preconditionFailed("invalid arg 'x-overflow' for queue '%s' in vhost '%s': invalid_overflow", name, ch.conn.vhost)
+	}
+	if !m.Durable && !m.Exclusive && ch.conn.server.compat >= V4_3 && !queueExists(ch.conn.broker, name) { // QUEUE-20
+		return info, failf(wire.CodeInternalError, "Feature `transient_nonexcl_queues` is deprecated.\n"+
+			"By default, this feature is not permitted anymore.")
 	}
 	if m.Durable {
 		opts = append(opts, pocketmq.Durable())
@@ -88,6 +97,18 @@ func (ch *channel) mayDeclareQueue(name string, m *wire.QueueDeclare) error {
 
 func (ch *channel) noQueue(name string) error {
 	return notFound("no queue '%s' in vhost '%s'", name, ch.conn.vhost)
+}
+
+// mayReadQueue checks that messages may be taken out of a queue; from that of a
+// direct reply-to nobody but its consumer may.
+func (ch *channel) mayReadQueue(name string) error {
+	if err := ch.mayRead("queue", name); err != nil {
+		return err
+	}
+	if isReplyName(name) {
+		return ch.noQueue(name)
+	}
+	return nil
 }
 
 // mayAny is the permission for a passive declaration since 4.3 (PERM-11).
@@ -155,7 +176,7 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.mayRead("queue", name); err != nil {
+	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
 	n, err := ch.session.PurgeQueue(background, name)

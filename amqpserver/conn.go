@@ -3,7 +3,6 @@ package amqpserver
 import (
 	"context"
 	"errors"
-	"io"
 	"net"
 	"os"
 	"sync"
@@ -24,7 +23,7 @@ type conn struct {
 	out         output
 	ready       ready
 
-	ctx    context.Context // ends when the connection is forced to close or dropped
+	ctx    publishContext // ends when the connection is forced to close or dropped
 	cancel context.CancelFunc
 	forced atomic.Pointer[closeError] // why the server closes the connection
 	gone   atomic.Bool                // the network connection is closed
@@ -57,6 +56,20 @@ type conn struct {
 	frameMax     uint32
 	channelMax   uint16
 	heartbeat    time.Duration
+}
+
+// publishContext is a connection's context. Whoever waits for it first asks for
+// its channel: a publisher that must wait for room in a queue. Before it does,
+// what it published earlier is confirmed.
+type publishContext struct {
+	context.Context
+	conn *conn
+}
+
+// Done is called by the reader only.
+func (p *publishContext) Done() <-chan struct{} {
+	p.conn.sendConfirms()
+	return p.Context.Done()
 }
 
 // scratch holds methods that come often, decoded.
@@ -96,7 +109,8 @@ func newConn(s *Server, nc net.Conn) *conn {
 		server: s, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(), connectedAt: time.Now(),
 		channels: map[uint16]*channel{},
 	}
-	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.ctx.conn = c
+	c.ctx.Context, c.cancel = context.WithCancel(context.Background())
 	c.out.init()
 	c.in = wire.NewReader(source{c})
 	return c
@@ -126,7 +140,6 @@ func (c *conn) serve() error {
 
 // run handles frames until the connection ends.
 func (c *conn) run() error {
-	c.setState(stateRunning)
 	for {
 		f, err := c.in.ReadFrame()
 		if err == nil {
@@ -240,7 +253,7 @@ func (c *conn) pause(d time.Duration) {
 	defer t.Stop()
 	select {
 	case <-t.C:
-	case <-c.ctx.Done():
+	case <-c.ctx.Context.Done():
 	}
 }
 
@@ -324,6 +337,3 @@ func (c *conn) describe() ConnectionInfo {
 	}
 	return info
 }
-
-// isEOF reports whether the peer just left.
-func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

@@ -259,7 +259,7 @@ func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bo
 	if mandatory {
 		flags = pocketmq.Mandatory
 	}
-	err = ch.session.Publish(ch.conn.ctx, exchange, key, m, flags)
+	err = ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags)
 	switch {
 	case err == nil:
 		return false, nil

@@ -26,6 +26,16 @@ var rabbitMQ = flag.String("rabbitmq", "", "address of a RabbitMQ 3.10 to run th
 
 var ctx = context.Background()
 
+func withTimeout(d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, d)
+}
+
+// pipe is a connection to nobody.
+func (s *server) pipe() net.Conn {
+	_, nc := memconn.Pipe()
+	return nc
+}
+
 // server is a Server with a broker and an in-memory network.
 type server struct {
 	*amqpserver.Server

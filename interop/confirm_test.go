@@ -105,7 +105,7 @@ func TestAFullQueueDropsItsHead(t *testing.T) {
 
 // A queue declared over AMQP is as RabbitMQ's: no bound but the one it was given.
 func TestQueuesHaveNoBoundByDefault(t *testing.T) {
-	each(t, ours, func(t *testing.T, s *server) {
+	mem.run(t, func(t *testing.T, s *server) {
 		const n = 70_000
 		ch := s.confirming(t)
 		q := s.queue(t, ch)

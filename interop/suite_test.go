@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +17,9 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/amqptest"
 )
 
 const clientModule = "github.com/rabbitmq/amqp091-go"
@@ -58,8 +63,8 @@ var notYet = map[string]string{
 func TestTheClientsOwnTestSuite(t *testing.T) {
 	needRabbitMQ(t)
 	suite := buildSuite(t)
-	pocket := suite.run(t, standalone(t), needManagement)
-	rabbit := suite.run(t, rabbitURL, append(tooSlow, needManagement...))
+	pocket := suite.run(t, standalone(t), "-test.skip="+exactly(needManagement))
+	rabbit := suite.run(t, rabbitURL, "-test.skip="+exactly(append(tooSlow, needManagement...)))
 	t.Logf("pass against RabbitMQ: %d of %d, in %v; against pocketmq: %d of %d, in %v; excluded from both: %d",
 		len(rabbit.passed()), len(rabbit.tests), rabbit.took, len(pocket.passed()), len(pocket.tests), pocket.took, len(needManagement))
 	assert.Greater(t, len(rabbit.passed()), 200, "the suite itself ran")
@@ -72,6 +77,50 @@ func TestTheClientsOwnTestSuite(t *testing.T) {
 			t.Log(pocket.output[name])
 		}
 	}
+}
+
+// exactly is the pattern that selects these tests.
+func exactly(names []string) string { return "^(" + strings.Join(names, "|") + ")$" }
+
+// The tests that drop connections with RabbitMQ's HTTP API run against a server
+// with as much of that API as they need.
+func TestTheClientsOwnRecoveryTests(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:15672")
+	if err != nil {
+		missing(t, "the port of RabbitMQ's HTTP API, which the tests are bound to, is in use")
+	}
+	srv := amqptest.NewServer(t, quiet())
+	api := &http.Server{Handler: connectionsAPI(srv.Server()), ReadHeaderTimeout: patience}
+	go func() { _ = api.Serve(l) }()
+	defer api.Close()
+	o := buildSuite(t).run(t, srv.Listen(), "-test.run="+exactly(needManagement))
+	t.Logf("%d of %d pass, in %v", len(o.passed()), len(o.tests), o.took)
+	for _, name := range needManagement {
+		if !assert.Equal(t, "pass", o.tests[name], "%s", name) {
+			t.Log(o.output[name])
+		}
+	}
+}
+
+// connectionsAPI is the part of RabbitMQ's HTTP API that lists and closes
+// connections.
+func connectionsAPI(server *amqpserver.Server) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/connections/{$}", func(w http.ResponseWriter, _ *http.Request) {
+		all := []map[string]any{}
+		for _, c := range server.Connections() {
+			all = append(all, map[string]any{"name": c.Name, "client_properties": c.ClientProperties})
+		}
+		_ = json.NewEncoder(w).Encode(all)
+	})
+	mux.HandleFunc("DELETE /api/connections/{name}", func(w http.ResponseWriter, r *http.Request) {
+		if err := server.CloseConnection(r.PathValue("name"), "Closed via management plugin"); err != nil {
+			http.Error(w, err.Error(), http.StatusNotFound)
+			return
+		}
+		w.WriteHeader(http.StatusNoContent)
+	})
+	return mux
 }
 
 // suite is amqp091-go's tests, compiled.
@@ -100,12 +149,12 @@ func buildSuite(t *testing.T) *suite {
 	return s
 }
 
-// run runs the suite against a server, without the tests named in skip.
-func (s *suite) run(t *testing.T, url string, skip []string) outcome {
+// run runs the suite, or those of its tests that a flag selects, against a server.
+func (s *suite) run(t *testing.T, url, selection string) outcome {
 	t.Helper()
 	start := time.Now()
 	cmd := exec.CommandContext(t.Context(), "go", "tool", "test2json", "-t", s.program,
-		"-test.v=test2json", "-test.timeout=3m", "-test.skip=^("+strings.Join(skip, "|")+")$")
+		"-test.v=test2json", "-test.timeout=3m", selection)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), "AMQP_URL="+url)
 	cmd.WaitDelay = time.Second

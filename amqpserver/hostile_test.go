@@ -1,0 +1,282 @@
+package amqpserver_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+// wellServed checks that a server still does its work.
+func (s *server) wellServed(t *testing.T) {
+	t.Helper()
+	c := s.channel(t)
+	q := c.declare()
+	c.publish(1, "", q, "hello")
+	c.consume(q, "t")
+	_, body := c.delivered(1)
+	require.Equal(t, "hello", body)
+	call[*wire.ConnectionCloseOk](c, 0, &wire.ConnectionClose{})
+	require.NoError(t, c.nc.Close())
+}
+
+func TestGarbage(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	bubble(t, func(t *testing.T, s *server) {
+		r := rand.New(rand.NewPCG(seed, 0))
+		for i := range 50 {
+			c := s.connect(t)
+			if i%2 == 0 {
+				c = s.channel(t)
+			}
+			garbage := make([]byte, 2000)
+			for j := range garbage {
+				garbage[j] = byte(r.Uint32())
+			}
+			if i%4 == 0 { // frames of the right form with the wrong contents
+				garbage = nil
+				for range 20 {
+					payload := make([]byte, r.IntN(50))
+					for j := range payload {
+						payload[j] = byte(r.Uint32() % 100)
+					}
+					garbage = wire.AppendFrame(garbage, uint8(1+r.IntN(3)), uint16(r.IntN(3)), payload)
+				}
+			}
+			c.write(garbage)
+			require.NoError(t, c.nc.(interface{ CloseWrite() error }).CloseWrite())
+			for {
+				if _, err := c.read(); err != nil {
+					break
+				}
+			}
+			c.nc.Close()
+		}
+		s.wellServed(t)
+		synctest.Wait()
+		require.Empty(t, s.broker.Stats().Queues)
+	})
+}
+
+func TestAllChannels(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.open(t)
+		const n = 65535
+		go func() {
+			for i := 1; i <= n; i++ {
+				c.send(uint16(i), &wire.ChannelOpen{})
+			}
+		}()
+		for i := 1; i <= n; i++ {
+			expect[*wire.ChannelOpenOk](c, uint16(i))
+		}
+		s.wellServed(t)
+		require.Equal(t, n, s.Connections()[0].Channels)
+		call[*wire.ConnectionCloseOk](c, 0, &wire.ConnectionClose{})
+	}, amqpserver.ChannelMax(0))
+}
+
+func TestConsumerThatNeverReads(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		lazy, c := s.channel(t), s.channel(t)
+		q := "q"
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Durable: true})
+		lazy.consume(q, "lazy")
+		lazy.send(1, &wire.BasicQos{PrefetchCount: 100}, &wire.BasicConsume{Queue: q, ConsumerTag: "no-ack", NoAck: true})
+		synctest.Wait()
+		body := strings.Repeat("x", 10000)
+		for range 2000 {
+			c.publish(1, "", q, body)
+		}
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Passive: true})
+		s.wellServed(t)
+		require.NoError(t, lazy.nc.Close())
+		synctest.Wait()
+		lost := 2000 - int(call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Passive: true}).MessageCount)
+		require.LessOrEqual(t, lost, 30, "messages without ack that were on their way") // two buffers of 64 KiB, and some
+	})
+}
+
+func TestClientThatNeverReadsItsAnswers(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		body := strings.Repeat("x", 4000)
+		m := publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere", Mandatory: true}, &wire.Properties{}, body)
+		var written atomic.Int64
+		go func() {
+			for {
+				n, err := c.nc.Write(m)
+				if err != nil {
+					return
+				}
+				written.Add(int64(n))
+			}
+		}()
+		synctest.Wait() // the server has stopped reading
+		require.Greater(t, written.Load(), int64(amqpserver.AnswerRoom)-1<<20)
+		require.Less(t, written.Load(), int64(amqpserver.AnswerRoom)+1<<20)
+		s.wellServed(t)
+		require.NoError(t, c.nc.Close())
+	})
+}
+
+func TestClientThatNeverAnswersClose(t *testing.T) { // CONN-65, CONN-66
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := "exclusive"
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Exclusive: true})
+		c.send(1, &wire.BasicQos{PrefetchSize: 1}) // an error
+		expect[*wire.ConnectionClose](c, 0)
+		_, ok := s.broker.Stats().Queue(q)
+		require.False(t, ok, "what is exclusively its own is gone at once")
+		c.send(1, &wire.BasicQos{})
+		c.dropped(30*time.Second, 30*time.Second)
+	})
+}
+
+func TestAnnouncedBodyThatNeverComes(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		for ch := uint16(2); ch < 1000; ch++ {
+			c.openChannel(ch)
+			c.send(ch, &wire.BasicPublish{RoutingKey: "q"})
+			c.frame(wire.FrameHeader, ch, "\x00\x3c\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff\x00\x00")
+			c.frame(wire.FrameBody, ch, strings.Repeat("x", 4000))
+		}
+		s.wellServed(t)
+	})
+}
+
+func TestMessageTooLarge(t *testing.T) { // PUB-15
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.publish(1, "", "q", strings.Repeat("x", 1000))
+		c.publish(1, "", "q", strings.Repeat("x", 1001))
+		c.channelClosed(1, 406, "PRECONDITION_FAILED - message size 1001 is larger than configured max size 1000", wire.IDBasicPublish)
+	}, amqpserver.MaxMessageSize(1000))
+}
+
+func TestMemoryLimit(t *testing.T) { // CONN-77 … CONN-82
+	bubble(t, func(t *testing.T, s *server) {
+		var heap atomic.Uint64
+		s.SetHeap(heap.Load)
+		c, consumer := s.channel(t), s.channel(t)
+		quiet := s.connect(t) // knows nothing of connection.blocked
+		quiet.capabilities = nil
+		quiet.handshake()
+		quiet.openChannel(1)
+		q := "q"
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Durable: true})
+		consumer.consume(q, "t")
+		c.publish(1, "", q, "first")
+		consumer.delivered(1)
+		heap.Store(1001)
+		time.Sleep(time.Second)
+		flood := bytes.Repeat(publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere"}, &wire.Properties{}, ""), 3000)
+		c.write(flood)
+		require.Equal(t, "low on memory", expect[*wire.ConnectionBlocked](c, 0).Reason)
+		require.Equal(t, "blocked", s.state(c))
+		c.publish(1, "", q, "held up")
+		c.send(1, &wire.BasicQos{})
+		c.silent(10 * time.Second)
+		quiet.publish(1, "", q, "too")
+		quiet.send(1, &wire.BasicQos{})
+		quiet.silent(time.Second)
+		call[*wire.BasicQosOk](consumer, 1, &wire.BasicQos{}) // never published
+		heap.Store(999)
+		expect[*wire.ConnectionUnblocked](c, 0)
+		expect[*wire.BasicQosOk](c, 1)
+		expect[*wire.BasicQosOk](quiet, 1)
+		for range 2 {
+			consumer.delivered(1)
+		}
+	}, amqpserver.MemoryLimit(1000))
+}
+
+func (s *server) state(c *client) string {
+	for _, info := range s.Connections() {
+		if info.Peer == c.nc.LocalAddr().String() {
+			return info.State
+		}
+	}
+	return ""
+}
+
+func TestAlarms(t *testing.T) { // CONN-77, CONN-80, CONN-81
+	bubble(t, func(t *testing.T, s *server) {
+		s.RaiseAlarm("low on memory")
+		s.RaiseAlarm("low on disk")
+		c := s.channel(t)
+		c.publish(1, "", "nowhere", "")
+		require.Equal(t, "low on disk & low on memory", expect[*wire.ConnectionBlocked](c, 0).Reason)
+		s.ClearAlarm("low on disk")
+		c.silent(time.Second)
+		s.ClearAlarm("low on memory")
+		expect[*wire.ConnectionUnblocked](c, 0)
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{})
+	})
+}
+
+func TestShutdown(t *testing.T) { // CONN-70
+	bubble(t, func(t *testing.T, s *server) {
+		idle, blocked, half := s.channel(t), s.channel(t), s.connect(t)
+		half.write([]byte("AMQP"))
+		s.RaiseAlarm("low on disk")
+		blocked.publish(1, "", "", "")
+		expect[*wire.ConnectionBlocked](blocked, 0)
+		done := make(chan error, 1)
+		go func() { done <- s.Shutdown(ctx) }()
+		const text = "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'"
+		idle.closed(320, text, 0)
+		blocked.closed(320, text, 0)
+		half.nc.Close()
+		require.NoError(t, <-done)
+		require.ErrorIs(t, s.ServeConn(s.pipe()), amqpserver.ErrServerClosed)
+	})
+}
+
+func TestShutdownThatTakesTooLong(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		limited, cancel := withTimeout(time.Second)
+		defer cancel()
+		start := time.Now()
+		require.ErrorIs(t, s.Shutdown(limited), limited.Err())
+		require.Equal(t, time.Second, time.Since(start))
+		expect[*wire.ConnectionClose](c, 0)
+		c.dropped(0, 0)
+	})
+}
+
+func TestCloseConnection(t *testing.T) { // CONN-72
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.open(t)
+		info := s.Connections()
+		require.Len(t, info, 1)
+		require.Equal(t, "guest / running", fmt.Sprint(info[0].User, " ", info[0].VHost, " ", info[0].State))
+		require.NoError(t, s.CloseConnection(info[0].Name, "Closed via management plugin"))
+		require.ErrorIs(t, s.CloseConnection("nobody", ""), amqpserver.ErrNoConnection)
+		c.closed(320, "CONNECTION_FORCED - Closed via management plugin", 0)
+	})
+}
+
+func TestBrokerClosedUnderConnections(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c, idle := s.channel(t), s.channel(t)
+		c.consume(c.declare(), "t")
+		require.NoError(t, s.broker.Close())
+		c.closed(320, "CONNECTION_FORCED - broker forced connection closure with reason 'shutdown'", 0)
+		idle.send(1, &wire.QueueDeclare{})
+		require.Equal(t, uint16(320), expect[*wire.ConnectionClose](idle, 0).ReplyCode)
+	})
+}

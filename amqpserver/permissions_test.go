@@ -1,0 +1,99 @@
+package amqpserver_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/internal/wire"
+)
+
+func TestPermissions(t *testing.T) { // PERM-4 … PERM-12
+	user := amqpserver.User("u1", "p", amqpserver.Permissions("/", "^c-|^amq.gen", "^w-", "^r-"))
+	bind := wire.Table(nil)
+	for name, tc := range map[string]struct {
+		m    wire.Method
+		want string // which access is refused to what; "" = it is granted
+	}{
+		"declare queue":          {&wire.QueueDeclare{Queue: "x-q"}, "configure access to queue 'x-q'"},
+		"declare queue c":        {&wire.QueueDeclare{Queue: "c-q"}, ""},
+		"declare generated":      {&wire.QueueDeclare{}, ""},
+		"declare passive":        {&wire.QueueDeclare{Queue: "q", Passive: true}, ""},
+		"declare dead letters":   {&wire.QueueDeclare{Queue: "c-q", Arguments: wire.Table{"x-dead-letter-exchange": "w-x"}}, "read access to queue 'c-q'"},
+		"declare dead letters r": {&wire.QueueDeclare{Queue: "c-r-", Arguments: wire.Table{"x-dead-letter-exchange": "x"}}, "read access to queue 'c-r-'"},
+		"delete queue":           {&wire.QueueDelete{Queue: "nope"}, "configure access to queue 'nope'"},
+		"declare exchange":       {&wire.ExchangeDeclare{Exchange: "x", Type: "direct"}, "configure access to exchange 'x'"},
+		"delete exchange":        {&wire.ExchangeDelete{Exchange: "x"}, "configure access to exchange 'x'"},
+		"bind queue":             {&wire.QueueBind{Queue: "q", Exchange: "r-x", Arguments: bind}, "write access to queue 'q'"},
+		"bind queue w":           {&wire.QueueBind{Queue: "w-q", Exchange: "x"}, "read access to exchange 'x'"},
+		"unbind queue":           {&wire.QueueUnbind{Queue: "q", Exchange: "r-x"}, "write access to queue 'q'"},
+		"bind exchange":          {&wire.ExchangeBind{Destination: "x", Source: "r-x"}, "write access to exchange 'x'"},
+		"bind exchange w":        {&wire.ExchangeBind{Destination: "w-x", Source: "x"}, "read access to exchange 'x'"},
+		"get":                    {&wire.BasicGet{Queue: "nope"}, "read access to queue 'nope'"},
+		"consume":                {&wire.BasicConsume{Queue: "nope"}, "read access to queue 'nope'"},
+		"purge":                  {&wire.QueuePurge{Queue: "nope"}, "read access to queue 'nope'"},
+		"publish":                {&wire.BasicPublish{Exchange: "nope"}, "write access to exchange 'nope'"},
+		"publish to the default": {&wire.BasicPublish{}, "write access to exchange 'amq.default'"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				_, err := s.broker.DeclareQueue(ctx, "q")
+				require.NoError(t, err)
+				c := s.connect(t)
+				c.start("u1", "p")
+				call[*wire.ConnectionOpenOk](c, 0, &wire.ConnectionOpen{VirtualHost: "/"})
+				c.openChannel(1)
+				c.send(1, tc.m)
+				if tc.m.ID() == wire.IDBasicPublish {
+					c.frame(wire.FrameHeader, 1, "\x00\x3c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00")
+				}
+				if tc.want == "" {
+					expect[*wire.QueueDeclareOk](c, 1)
+					return
+				}
+				c.channelClosed(1, 403, "ACCESS_REFUSED - "+tc.want+" in vhost '/' refused for user 'u1'", tc.m.ID())
+			}, user)
+		})
+	}
+}
+
+func TestTopicPermissions(t *testing.T) { // PERM-13, PERM-14
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.start("u1", "p")
+		call[*wire.ConnectionOpenOk](c, 0, &wire.ConnectionOpen{VirtualHost: "/"})
+		c.openChannel(1)
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "q"})
+		call[*wire.QueueBindOk](c, 1, &wire.QueueBind{Queue: "q", Exchange: "amq.topic", RoutingKey: "r.1"})
+		c.publish(1, "amq.topic", "u1.x", "")
+		c.publish(1, "amq.direct", "b.1", "")
+		c.publish(1, "amq.topic", "b.1", "")
+		c.channelClosed(1, 403, "ACCESS_REFUSED - access to topic 'b.1' in exchange 'amq.topic' in vhost '/' refused for user 'u1'", wire.IDBasicPublish)
+		c.openChannel(1)
+		c.send(1, &wire.QueueBind{Queue: "q", Exchange: "amq.topic", RoutingKey: "b.1"})
+		c.channelClosed(1, 403, "ACCESS_REFUSED - access to topic 'b.1' in exchange 'amq.topic' in vhost '/' refused for user 'u1'", wire.IDQueueBind)
+	}, amqpserver.Compat(amqpserver.V3_10), amqpserver.User("u1", "p", amqpserver.TopicPermissions("/", "amq.topic", "^{username}\\.", "^r")))
+}
+
+func TestVirtualHosts(t *testing.T) {
+	other := pocketmq.New(pocketmq.VHost("other"))
+	defer other.Close()
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.start("guest", "guest")
+		call[*wire.ConnectionOpenOk](c, 0, &wire.ConnectionOpen{VirtualHost: "other"})
+		c.openChannel(1)
+		c.send(1, &wire.QueueDeclare{Queue: "nope", Passive: true})
+		c.channelClosed(1, 404, "NOT_FOUND - no queue 'nope' in vhost 'other'", wire.IDQueueDeclare)
+	}, amqpserver.VHost("other", other))
+}
+
+func TestImpersonator(t *testing.T) { // PUB-11
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.publishWith(1, &wire.BasicPublish{}, &wire.Properties{UserID: "bob"}, "")
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{})
+	}, amqpserver.User("guest", "guest", amqpserver.Tags("impersonator")))
+}
