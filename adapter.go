@@ -1,17 +1,18 @@
 package pocketmq
 
-import "github.com/pocketmq/pocketmq/internal/hook"
+import (
+	"context"
+	"slices"
+
+	"github.com/pocketmq/pocketmq/internal/hook"
+)
 
 // What packages of this module may do beyond the exported API.
 func init() {
 	hook.NewMessage = func(properties []byte) any { return newReceivedMessage(properties) }
 	hook.Properties = func(m any) []byte { return m.(*Message).receivedProperties() }
-	hook.CheckMessage = func(m any) error {
-		if err := m.(*Message).check(); err != nil {
-			return err
-		}
-		_, err := m.(*Message).moreKeys()
-		return err
+	hook.Route = func(s any, exchange, key string, m any) (func(context.Context, bool) error, error) {
+		return s.(*Session).route(exchange, key, m.(*Message))
 	}
 	hook.IsClosed = func(b any) bool { return b.(*Broker).phase.Load() == closed }
 	hook.QueueExists = func(b any, name string) bool {
@@ -27,6 +28,67 @@ func init() {
 	}
 	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
+}
+
+// route is the first part of Publish: it finds the queues that a message goes to.
+// The function that it returns is the second. In between, transactions hold
+// messages back (TX-3).
+func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.Context, mandatory bool) error, err error) {
+	b := s.broker
+	x, ok := b.exchanges.Load(name)
+	switch {
+	case !ok:
+		return nil, b.noExchange(name)
+	case x.internal:
+		return nil, accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, b.vhost)
+	}
+	if err := m.check(); err != nil {
+		return nil, err
+	}
+	more, err := m.moreKeys()
+	if err != nil {
+		return nil, err
+	}
+	names := b.routedNames(x, key, more, m)
+	it := item{m.withoutBCC(), x, key}
+	return func(ctx context.Context, mandatory bool) error {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+		var queues []*queue
+		for _, name := range names {
+			if q, ok := b.queues.Load(name); ok {
+				queues = append(queues, q)
+			}
+		}
+		x.published.Add(1)
+		if routed, err := pushAll(ctx, s, queues, &it); routed {
+			return err
+		}
+		var flags PublishOption
+		if mandatory {
+			flags = Mandatory
+		}
+		return b.unrouted(x, key, flags)
+	}, nil
+}
+
+// routedNames returns the names of the queues that a message goes to. As in
+// RabbitMQ, what the bindings are counts now, but which queues exist when they are
+// looked up: the default exchange leads to any name.
+func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message) (names []string) {
+	if x.name == "" {
+		names = append(append(names, key), more...)
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	r := routings.Get().(*routing)
+	defer r.release()
+	r.run(b, x, key, more, m)
+	for _, q := range r.queues {
+		names = append(names, q.name)
+	}
+	return names
 }
 
 // received are the properties of a message as they came over a connection. They

@@ -163,6 +163,9 @@ func (q *queue) fullError() error {
 
 // admit pushes a message if there is room for it, or a consumer takes it at once.
 func (q *queue) admit(it *item) bool {
+	if q.fifo.Full() {
+		q.fifo.Dispatch() // a lone consumer may be entitled to what waits
+	}
 	if !q.fifo.Full() {
 		q.wakeLater(q.fifo.Push(it))
 		return true

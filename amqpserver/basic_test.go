@@ -400,3 +400,20 @@ func TestConfirmsAreNotHeldUpByAFullQueue(t *testing.T) {
 		require.Equal(t, &wire.BasicAck{DeliveryTag: 3}, expect[*wire.BasicAck](c, 1))
 	}, amqpserver.Heartbeat(0))
 }
+
+func TestTransactionRoutesWhenItPublishes(t *testing.T) { // TX-3
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		late := "t-declared-late"
+		early := c.declare()
+		call[*wire.TxSelectOk](c, 1, &wire.TxSelect{})
+		c.publish(1, "", late, "")
+		c.publish(1, "amq.fanout", "", "")
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: late, Exclusive: true})
+		call[*wire.QueueBindOk](c, 1, &wire.QueueBind{Queue: early, Exchange: "amq.fanout"})
+		call[*wire.TxCommitOk](c, 1, &wire.TxCommit{})
+		expectEmpty(c, early)
+		c.send(1, &wire.BasicGet{Queue: late}) // to the default exchange a name is enough
+		c.got(1)
+	})
+}

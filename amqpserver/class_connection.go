@@ -179,7 +179,7 @@ func (c *conn) enter(vhost string) *closeError {
 	if b == nil {
 		return failf(wire.CodeNotAllowed, "vhost %s not found", vhost)
 	}
-	if limit := c.server.maxConnections; limit > 0 && c.server.connectionsIn(vhost) >= limit {
+	if limit := c.server.maxConnections; limit > 0 && !c.server.admit(c, vhost) {
 		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
 			vhost, c.user.name, limit)
 	}
@@ -198,19 +198,22 @@ func (c *conn) enter(vhost string) *closeError {
 	return nil
 }
 
-// connectionsIn counts the connections to a virtual host.
-func (s *Server) connectionsIn(vhost string) (n int) {
+// admit counts a connection to a virtual host, unless there are as many as are
+// allowed.
+func (s *Server) admit(c *conn, vhost string) bool {
 	s.mu.Lock()
-	all := keys(s.conns)
-	s.mu.Unlock()
-	for _, c := range all {
-		c.mu.Lock()
-		if c.session != nil && c.vhost == vhost {
+	defer s.mu.Unlock()
+	n := 0
+	for x := range s.conns {
+		if x.admittedTo == vhost {
 			n++
 		}
-		c.mu.Unlock()
 	}
-	return n
+	if n < s.maxConnections {
+		c.admittedTo = vhost
+		return true
+	}
+	return false
 }
 
 // connectionMethod handles a method on channel 0 of a running connection

@@ -1,7 +1,10 @@
 package amqpserver
 
 import (
+	"context"
+
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -11,10 +14,12 @@ type transaction struct {
 	settled   []txSettlement
 }
 
+// txPublish is a message that was routed but not given to its queues.
 type txPublish struct {
 	exchange, key string
 	mandatory     bool
 	message       *pocketmq.Message
+	deliver       func(ctx context.Context, mandatory bool) error
 }
 
 type txSettlement struct {
@@ -22,15 +27,14 @@ type txSettlement struct {
 	outcome pocketmq.Outcome
 }
 
-// publish holds a message back. What can be wrong with it is found at once (TX-3).
+// publish routes a message and holds it back. What can be wrong with it is found at
+// once (TX-3).
 func (t *transaction) publish(ch *channel, p *content, m *pocketmq.Message) error {
-	if err := ch.checkExchange(p.exchange); err != nil {
+	deliver, err := hook.Route(ch.session, p.exchange, p.key, m)
+	if err != nil {
 		return err
 	}
-	if err := checkMessage(m); err != nil {
-		return err
-	}
-	t.publishes = append(t.publishes, txPublish{p.exchange, p.key, p.mandatory, m})
+	t.publishes = append(t.publishes, txPublish{p.exchange, p.key, p.mandatory, m, deliver})
 	return nil
 }
 
@@ -64,10 +68,7 @@ func (ch *channel) txCommit(*wire.TxCommit) error {
 	*ch.tx = transaction{}
 	complete := true
 	for _, p := range t.publishes {
-		refused, err := ch.route(p.exchange, p.key, p.message, p.mandatory)
-		if e := asNotFound(err); e != nil {
-			continue // the exchange was deleted since the message was published
-		}
+		refused, err := ch.published(p.exchange, p.key, p.message, p.deliver(&ch.conn.ctx, p.mandatory))
 		if err != nil {
 			return err
 		}
@@ -80,16 +81,6 @@ func (ch *channel) txCommit(*wire.TxCommit) error {
 		return preconditionFailed("partial tx completion")
 	}
 	ch.answer(false, &wire.TxCommitOk{})
-	return nil
-}
-
-func asNotFound(err error) *closeError {
-	if err == nil {
-		return nil
-	}
-	if e := asCloseError(err); e != nil && e.code == wire.CodeNotFound {
-		return e
-	}
 	return nil
 }
 

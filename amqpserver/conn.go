@@ -42,6 +42,7 @@ type conn struct {
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
 	closing   bool          // connection.close was sent: the read deadline stays
 
+	admittedTo      string // a virtual host whose limit this counts for; server.mu guards it
 	certificateUser string // whose certificate was verified; "" = nobody's
 
 	// Set during the handshake, by the reader; then constant.
@@ -264,9 +265,7 @@ func (c *conn) force(why *closeError) {
 	}
 	c.cancel()
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0)) // wakes the reader
-	c.out.mu.Lock()
-	c.out.drained.Broadcast()
-	c.out.mu.Unlock()
+	c.out.release()
 }
 
 // drop ends the connection without a word, from any goroutine.
@@ -283,7 +282,7 @@ func (c *conn) dropped() bool { return c.gone.Load() }
 // broker did. In the latter case the connection is of no use any more.
 func (c *conn) brokerMayBeClosed() {
 	if isClosed(c.broker) {
-		c.force(connectionForced("broker forced connection closure with reason 'shutdown'"))
+		c.force(errShutdown())
 	}
 }
 

@@ -252,18 +252,21 @@ func (ch *channel) checkExchange(name string) error {
 	return nil
 }
 
-// route gives a message to the broker, and returns it to the client if that was
-// asked for (PUB-4). It reports whether a queue refused it.
+// route gives a message to the broker. It reports whether a queue refused it.
 func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bool) (refused bool, err error) {
 	var flags pocketmq.PublishOption
 	if mandatory {
 		flags = pocketmq.Mandatory
 	}
-	err = ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags)
+	return ch.published(exchange, key, m, ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags))
+}
+
+// published does what follows from the outcome of publishing a message.
+func (ch *channel) published(exchange, key string, m *pocketmq.Message, err error) (refused bool, _ error) {
 	switch {
 	case err == nil:
 		return false, nil
-	case errors.Is(err, pocketmq.ErrUnroutable):
+	case errors.Is(err, pocketmq.ErrUnroutable): // PUB-4
 		ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
 			ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
 		}, withoutBCC(m))

@@ -35,9 +35,6 @@ func (ch *channel) isTopic(exchange string) bool {
 	return kind == pocketmq.Topic
 }
 
-// checkMessage reports what keeps a message from being published.
-func checkMessage(m *pocketmq.Message) error { return hook.CheckMessage(m) }
-
 // reservedName allows a queue's name to begin with "amq.".
 func reservedName() pocketmq.QueueOption { return hook.ReservedName().(pocketmq.QueueOption) }
 

@@ -73,6 +73,11 @@ func connectionForced(format string, args ...any) *closeError {
 	return e
 }
 
+// errShutdown is what clients learn when server or broker are closed (CONN-70).
+func errShutdown() *closeError {
+	return connectionForced("broker forced connection closure with reason 'shutdown'")
+}
+
 // errUnimplemented answers a method that only servers send, or that does not
 // belong on this channel (CONN-36, CHAN-12).
 func errUnimplemented() *closeError { return failf(wire.CodeCommandInvalid, "unimplemented method") }
@@ -83,6 +88,9 @@ func asCloseError(err error) *closeError {
 	var c *closeError
 	if errors.As(err, &c) {
 		return c
+	}
+	if errors.Is(err, pocketmq.ErrClosed) {
+		return errShutdown()
 	}
 	var e *pocketmq.Error
 	if errors.As(err, &e) {

@@ -27,6 +27,7 @@ type output struct {
 	spare    []byte     // the buffer that was sent last
 	finished bool       // nothing more will be added
 	broken   bool       // nothing more will be sent
+	hurry    bool       // the reader must not wait any more
 	drained  sync.Cond  // buf got smaller
 
 	// What is encoded for every message is kept, so that it needs no memory.
@@ -127,7 +128,7 @@ func (o *output) hasRoom() bool {
 func (o *output) waitForRoom() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.buf) > answerRoom && !o.broken && !o.finished {
+	for len(o.buf) > answerRoom && !o.broken && !o.hurry {
 		o.drained.Wait()
 	}
 }
@@ -156,11 +157,18 @@ func (o *output) done(frames []byte) {
 	}
 }
 
+// release lets a reader go on that waits for room.
+func (o *output) release() {
+	o.mu.Lock()
+	o.hurry = true
+	o.drained.Broadcast()
+	o.mu.Unlock()
+}
+
 // finish makes the writer return when it has sent everything.
 func (o *output) finish() {
 	o.mu.Lock()
 	o.finished = true
-	o.drained.Broadcast()
 	o.mu.Unlock()
 	o.wakeWriter()
 }

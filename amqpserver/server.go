@@ -97,7 +97,7 @@ func (s *Server) ServeConn(nc net.Conn) error {
 // returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
 	drained := s.stop(func(c *conn) {
-		c.force(connectionForced("broker forced connection closure with reason 'shutdown'"))
+		c.force(errShutdown())
 	})
 	select {
 	case <-drained:

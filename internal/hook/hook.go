@@ -3,6 +3,8 @@
 // initialised; since it imports this package, its types appear here as any.
 package hook
 
+import "context"
+
 // The functions, with the types that they take and return.
 var (
 	// NewMessage returns a new *pocketmq.Message that came with these encoded
@@ -13,8 +15,9 @@ var (
 	// with, or nil if it came without, or is a copy of another one.
 	Properties func(message any) []byte
 
-	// CheckMessage reports what keeps a *pocketmq.Message from being published.
-	CheckMessage func(message any) error
+	// Route finds the queues that a *pocketmq.Message published in a
+	// *pocketmq.Session goes to. The function gives it to them.
+	Route func(session any, exchange, key string, message any) (deliver func(ctx context.Context, mandatory bool) error, err error)
 
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
