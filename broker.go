@@ -487,7 +487,7 @@ func (b *Broker) locked(q *queue) error {
 // the context they were given, and it waits until the queues that have consumers
 // are empty and all deliveries are settled. Then, or when ctx ends, it does what
 // Close does. Give ctx a time limit: a message that is never acked or always
-// fails keeps Shutdown waiting; every few seconds it logs for which queues.
+// fails keeps Shutdown waiting. If that takes long it logs for which queues.
 //
 // The error is that of ctx if it came first, or ErrMessagesLost if messages wait
 // in queues that nobody consumes from.
@@ -518,9 +518,8 @@ func (b *Broker) drain(ctx context.Context) error {
 	for b.phase.Load() == draining && b.busy() {
 		select {
 		case <-b.drained:
-		case <-patience.C:
+		case <-patience.C: // once: see waitFor
 			b.logBusy()
-			patience.Reset(closeLogInterval)
 		case <-ctx.Done():
 			return ctx.Err()
 		}

@@ -488,10 +488,13 @@ func (s *Session) giveUp(consumers []*Consumer, got []*holder, why error) {
 	}
 	for _, h := range got {
 		back[h.queue] = append(back[h.queue], h)
-		leaving[h.queue] = leaving[h.queue] // also without consumers
 	}
 	for q, together := range leaving {
 		q.endTogether(together, back[q], why)
+		delete(back, q)
+	}
+	for q, held := range back { // where there is no consumer
+		q.endTogether(nil, held, why)
 	}
 	s.broker.waitFor(handlers)
 	for _, c := range handlers {

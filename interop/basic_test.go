@@ -86,7 +86,7 @@ func TestMultiple(t *testing.T) {
 		assert.Equal(t, "3 4", bodies([]amqp.Delivery{three, four}))
 		assert.True(t, three.Redelivered)
 		require.NoError(t, ch.Ack(0, true), "0 and multiple: everything")
-		require.NoError(t, ch.Recover(true))
+		require.NoError(t, recoverAll(ch))
 		assert.Zero(t, messages(t, ch, q))
 	})
 }
@@ -135,6 +135,11 @@ func TestAutoAck(t *testing.T) {
 	})
 }
 
+// recoverAll returns all that a channel has not acked to the queues.
+func recoverAll(ch *amqp.Channel) error {
+	return ch.Recover(true) //nolint:staticcheck // deprecated, and still to be served
+}
+
 func TestRecover(t *testing.T) {
 	each(t, all, func(t *testing.T, s *server) {
 		ch := s.channel(t)
@@ -143,7 +148,7 @@ func TestRecover(t *testing.T) {
 		deliveries := consume(t, ch, q)
 		receive(t, deliveries)
 		receive(t, deliveries)
-		require.NoError(t, ch.Recover(true))
+		require.NoError(t, recoverAll(ch))
 		for _, want := range []string{"1", "2"} {
 			d := receive(t, deliveries)
 			assert.Equal(t, want, string(d.Body))

@@ -141,7 +141,7 @@ func TestTransactions(t *testing.T) {
 
 		require.NoError(t, d.Ack(false), "the rollback undid the ack")
 		require.NoError(t, ch.TxCommit())
-		require.NoError(t, ch.Recover(true))
+		require.NoError(t, recoverAll(ch))
 		assert.Equal(t, 2, messages(t, ch, q))
 	})
 }

@@ -93,7 +93,7 @@ func TestVHostsAreApart(t *testing.T) {
 	assert.False(t, ok)
 	_, ok = other.Stats().Queue("q")
 	assert.True(t, ok)
-	_, err = channel(t, conn).QueueInspect("none")
+	_, err = channel(t, conn).QueueDeclarePassive("none", true, false, false, false, nil)
 	assert.ErrorContains(t, err, "no queue 'none' in vhost 'other'")
 }
 

@@ -32,8 +32,7 @@ func TestNothingConfirmedIsLost(t *testing.T) {
 const (
 	stormPublishers = 4
 	stormConsumers  = 4
-	stormMessages   = 400 // of each publisher, confirmed
-	stormKills      = 20
+	stormMessages   = 1000 // of each publisher, confirmed
 )
 
 type storm struct {
@@ -64,14 +63,24 @@ func (s *storm) run(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, uint64(i)))
 		consumers.Go(func() { s.consume(random, done) })
 	}
-	for range stormKills {
-		time.Sleep(10 * time.Millisecond)
-		s.KillConnections()
-	}
-	publishers.Wait()
+	published := make(chan struct{})
+	go func() { publishers.Wait(); close(published) }()
+	t.Logf("%d connections were killed", s.killUntil(published))
 	assert.Eventually(t, s.complete, patience, time.Millisecond, "confirmed, and never consumed")
 	close(done)
 	consumers.Wait()
+}
+
+// killUntil kills all connections from time to time, until published is closed.
+func (s *storm) killUntil(published <-chan struct{}) (killed int) {
+	for {
+		select {
+		case <-published:
+			return killed
+		case <-time.After(10 * time.Millisecond):
+			killed += s.KillConnections()
+		}
+	}
 }
 
 // complete reports whether everything confirmed has been consumed.

@@ -79,14 +79,14 @@ func start(t *testing.T, args ...string) *program {
 
 // fails runs the program, which must end by itself, and returns its error and
 // what it wrote.
-func fails(t *testing.T, args ...string) (err error, stderr string) { //nolint:revive // as they are printed
+func fails(t *testing.T, args ...string) (stderr string, err error) {
 	t.Helper()
 	var out, log bytes.Buffer
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	err = run(ctx, args, &out, &log)
 	assert.Empty(t, out.String())
-	return err, log.String()
+	return log.String(), err
 }
 
 // greet begins an AMQP connection and returns the server's first frame.
@@ -126,7 +126,7 @@ func TestAPortInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	err, _ = fails(t, "-amqp", l.Addr().String())
+	_, err = fails(t, "-amqp", l.Addr().String())
 	assert.EqualError(t, err, l.Addr().String()+" is in use, perhaps by a RabbitMQ or another pocketmq: "+
 		"stop it, or choose another address; -amqp 127.0.0.1:0 picks a free port")
 }
@@ -147,7 +147,7 @@ func TestWrongArguments(t *testing.T) {
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
 		{"-log-level loud", "unknown name"},
 	} {
-		err, stderr := fails(t, strings.Fields(c.args)...)
+		stderr, err := fails(t, strings.Fields(c.args)...)
 		assert.ErrorIs(t, err, errUsage, c.args)
 		assert.Contains(t, stderr, c.want, c.args)
 	}
@@ -203,9 +203,9 @@ func TestBothListeners(t *testing.T) {
 
 func TestBadCertificates(t *testing.T) {
 	files, _, _ := certificate(t)
-	err, _ := fails(t, "-amqp", "", "-amqps", "127.0.0.1:0", "-tls-cert", "none.pem", "-tls-key", files.key)
+	_, err := fails(t, "-amqp", "", "-amqps", "127.0.0.1:0", "-tls-cert", "none.pem", "-tls-key", files.key)
 	assert.ErrorContains(t, err, "-tls-cert and -tls-key: open none.pem")
-	err, _ = fails(t, "-amqp", "127.0.0.1:0", "-amqps", "127.0.0.1:0", "-tls-cert", files.cert, "-tls-key", files.key, "-tls-ca", files.key)
+	_, err = fails(t, "-amqp", "127.0.0.1:0", "-amqps", "127.0.0.1:0", "-tls-cert", files.cert, "-tls-key", files.key, "-tls-ca", files.key)
 	assert.ErrorContains(t, err, "no certificate in it")
 }
 

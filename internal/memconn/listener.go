@@ -91,7 +91,7 @@ func (l *Listener) Close() error {
 	}
 	l.closed = true
 	for _, c := range l.pending {
-		c.Reset()
+		_ = c.Reset() // it fails only if it was closed before
 	}
 	l.pending = nil
 	l.arrived.Broadcast()

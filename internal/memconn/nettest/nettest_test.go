@@ -7,8 +7,9 @@ import (
 	"net"
 	"testing"
 
-	"github.com/pocketmq/pocketmq/internal/memconn"
 	"golang.org/x/net/nettest"
+
+	"github.com/pocketmq/pocketmq/internal/memconn"
 )
 
 func TestPipe(t *testing.T) {
