@@ -25,13 +25,13 @@ func (o ArgumentsOption) bind(c *bindConfig) { c.args = o.table }
 
 func (o ArgumentsOption) exchange(c *exchangeConfig) {
 	for key, v := range o.table {
-		c.set(key, v)
+		set(&c.args, key, v)
 	}
 }
 
 func (o ArgumentsOption) queue(c *queueConfig) {
 	for key, v := range o.table {
-		c.set(key, v)
+		set(&c.args, key, v)
 	}
 }
 

@@ -15,8 +15,9 @@ func TestArgumentsHaveTheirEffectByName(t *testing.T) {
 		require.Equal(t, []string{"2", "3"}, drain(t, b, "q"))
 		declare(t, b, "q", pocketmq.MaxLength(2), dropHead) // QUEUE-16: widths don't matter
 
-		exchange(t, b, "x", pocketmq.Direct, pocketmq.Arguments(pocketmq.Table{"alternate-exchange": ""}))
-		exchange(t, b, "x", pocketmq.Direct, pocketmq.AlternateExchange(""))
+		exchange(t, b, "x", pocketmq.Direct, pocketmq.Arguments(pocketmq.Table{"alternate-exchange": "amq.fanout"}))
+		exchange(t, b, "x", pocketmq.Direct, pocketmq.AlternateExchange("amq.fanout"))
+		must(t, b.Bind(ctx, "q", "amq.fanout", ""))
 		require.Equal(t, []string{"q"}, routed(t, b, "x", "q", nil))
 	})
 }

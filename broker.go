@@ -24,8 +24,9 @@ type Broker struct {
 	vhost string
 	log   *slog.Logger
 
-	phase   atomic.Int32
-	drained chan struct{} // gets a token when a queue may have run empty while draining
+	phase    atomic.Int32
+	draining chan struct{} // closed when Shutdown begins
+	drained  chan struct{} // gets a token when a queue may have run empty while draining
 
 	// Publishers read the tables without a lock; who changes them holds mu.
 	exchanges smap.Map[*exchange]
@@ -49,7 +50,7 @@ const (
 func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler),
-		drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
+		draining: make(chan struct{}), drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
 	}
 	for _, o := range opts {
 		if o != nil {
@@ -313,9 +314,6 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	if stale, ok := b.queues.Load(name); ok {
 		b.removeInbound(destination{queue: stale}) // it is gone, and about to be removed
 	}
-	if b.phase.Load() == draining {
-		q.setEager(eagerDraining, true) // releasePublishers did not see it
-	}
 	b.queues.Store(name, q)
 	return q, nil
 }
@@ -429,8 +427,8 @@ func (b *Broker) bind(s *Session, r bindRequest) error {
 
 func (r *bindRequest) check() error {
 	r.source, r.queue, r.exchange = trimName(r.source), trimName(r.queue), trimName(r.exchange)
-	for what, name := range map[string]string{"exchange": r.source, "queue": r.queue, "destination exchange": r.exchange} {
-		if err := checkName(what, name); err != nil {
+	for _, n := range [...][2]string{{"exchange", r.source}, {"queue", r.queue}, {"destination exchange", r.exchange}} {
+		if err := checkName(n[0], n[1]); err != nil {
 			return err
 		}
 	}
@@ -501,8 +499,7 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	if ctx.Value(handlerOf{}) == b {
 		return newError(ErrNotAllowed, CodeNotAllowed, "a handler cannot wait for the broker to shut down: it would wait for itself")
 	}
-	b.phase.CompareAndSwap(open, draining)
-	b.releasePublishers()
+	b.startDraining()
 	err := b.drain(ctx)
 	lost := b.close()
 	if err == nil {
@@ -536,16 +533,19 @@ func (b *Broker) logBusy() {
 	}
 }
 
-// releasePublishers gives an error to the publishers that wait for room, but for
-// handlers, and makes the queues report what Shutdown waits for.
-func (b *Broker) releasePublishers() {
+// startDraining lets the publishers go that wait for room, but for handlers, and
+// makes the queues report what Shutdown waits for.
+func (b *Broker) startDraining() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if !b.phase.CompareAndSwap(open, draining) {
+		return // another Shutdown did, or Close was called
+	}
+	close(b.draining)
 	for _, q := range b.queues.All() {
 		q.mu.Lock()
 		q.setEager(eagerDraining, true)
 		q.collect()
-		q.dropWaiters(func(w *waiter) bool { return b.check(w.ctx) != nil }, errBrokerClosed)
 		q.unlock()
 	}
 }
@@ -607,10 +607,10 @@ func (b *Broker) close() error {
 	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
 	b.mu.Unlock()
 	lost := b.endQueues()
-	for _, s := range sessions {
-		s.end(errBrokerClosed)
-		b.forgetSession(s)
-	}
+	b.endSessions(sessions, errBrokerClosed)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	clear(b.sessions)
 	return lost
 }
 

@@ -19,6 +19,7 @@ type Consumer struct {
 	tag     string
 	session *Session
 	autoAck bool
+	handled bool   // made by Handle
 	notify  func() // called instead of waking a goroutine; nil = none
 
 	wake chan struct{} // gets a token when something is assigned to an idle consumer
@@ -46,10 +47,11 @@ type Consumer struct {
 func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c := &Consumer{
 		core: fifo.Consumer[item]{Priority: cfg.priority, Prefetch: cfg.prefetch, Exclusive: cfg.exclusive},
-		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, notify: cfg.notify, running: 1,
+		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, handled: cfg.concurrency > 0, notify: cfg.notify, running: 1,
 		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.core.Owner = c
+	c.batch = ring.New(&q.broker.entries)
 	c.holder.queue, c.holder.core = q, &c.core
 	c.window.Store(cfg.window)
 	if cfg.window != nil {
@@ -194,7 +196,7 @@ func (c *Consumer) forward() {
 				_ = c.ack(tag) // fails only if Close was quicker
 			}
 		case <-c.over:
-			_ = c.restore(tag) // likewise
+			_ = c.holder.settle(restored, tag) // likewise
 			return
 		}
 	}

@@ -39,9 +39,9 @@ func (d *Delivery) Nack(requeue bool) error {
 		return errNoSettling
 	}
 	if requeue {
-		return d.from.requeue(d.tag)
+		return d.from.settle(Requeued, d.tag)
 	}
-	return d.from.reject(d.tag)
+	return d.from.settle(Rejected, d.tag)
 }
 
 // Reject settles the delivery as refused: the message leaves the queue.

@@ -34,12 +34,8 @@ func (w where) sameArguments(received, current Table, keys ...string) error {
 }
 
 func (w where) inequivalent(key, received, current string) error {
-	if received != "none" {
-		return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received %s but current is %s",
-			key, w.noun, w.name, w.vhost, received, current)
-	}
-	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received none but current is %s",
-		key, w.noun, w.name, w.vhost, current)
+	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received %s but current is %s",
+		key, w.noun, w.name, w.vhost, received, current)
 }
 
 func valueText(v any) string { return fmt.Sprintf("'%v' of type '%s'", v, typeName(v)) }

@@ -86,8 +86,7 @@ type exchange struct {
 	autoDelete bool
 	internal   bool
 	args       Table
-	alternate  string // may be "", the default exchange
-	alternates bool   // whether there is an alternate exchange
+	alternate  string // "" = none
 	router     router
 	exact      exactRouter // the router, if it is one; else nil
 
@@ -112,7 +111,7 @@ func newExchange(name, kind string, c exchangeConfig) *exchange {
 		name: name, kind: kind, durable: c.durable, autoDelete: c.autoDelete, internal: c.internal,
 		args: maps.Clone(c.args), router: kinds[kind](),
 	}
-	x.alternate, x.alternates = c.args["alternate-exchange"].(string)
+	x.alternate, _ = c.args["alternate-exchange"].(string)
 	x.exact, _ = x.router.(exactRouter)
 	return x
 }
@@ -260,7 +259,9 @@ func (r *routing) run(b *Broker, x *exchange, key string, more []string, m *Mess
 		for _, k := range more {
 			at.router.route(r, k, m)
 		}
-		if !r.found && at.alternates {
+		// The default exchange leads an alternate message nowhere: its bindings are not
+		// real ones. It is so in RabbitMQ too.
+		if !r.found && at.alternate != "" {
 			if alternate, ok := b.exchanges.Load(at.alternate); ok {
 				r.addExchange(alternate)
 			}

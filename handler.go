@@ -120,13 +120,13 @@ func (c *Consumer) handle(ctx context.Context, h Handler, d *Delivery) {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
-		c.settle(d, err)
+		c.conclude(d, err)
 	}()
 	err = h(ctx, &own)
 }
 
-// settle is the rule in the comment of Handler.
-func (c *Consumer) settle(d *Delivery, err error) {
+// conclude is the rule in the comment of Handler.
+func (c *Consumer) conclude(d *Delivery, err error) {
 	if err == nil {
 		if d.tag != 0 {
 			_ = d.Ack() // ErrSettled: the handler did it itself
@@ -134,11 +134,12 @@ func (c *Consumer) settle(d *Delivery, err error) {
 		return
 	}
 	final, text := describe(err)
+	settled := !c.holds(d.tag)
 	c.queue.broker.log.LogAttrs(context.Background(), slog.LevelWarn, "handler failed",
-		slog.String("queue", c.queue.name), slog.String("consumer", c.tag), slog.Bool("requeue", !final && d.tag != 0),
+		slog.String("queue", c.queue.name), slog.String("consumer", c.tag), slog.Bool("requeue", !final && !settled),
 		slog.Uint64("returns", uint64(d.returns)), slog.String("error", text))
 	switch {
-	case d.tag == 0:
+	case settled:
 	case final:
 		_ = d.Reject()
 	default:

@@ -17,6 +17,7 @@ type holder struct {
 	mu      sync.Mutex // taken after queue.mu; guards the fields below
 	unacked fifo.Unacked[item]
 	acked   int  // settled by an ack of which the queue has not heard
+	closed  bool // everything went back: nothing more is handed out
 	eager   bool // the queue must hear of every ack at once
 	starved bool // messages wait, and only credit is lacking
 }
@@ -63,6 +64,7 @@ func (h *holder) collect() {
 func (h *holder) apply() {
 	if n := h.takeAcked(); n > 0 {
 		h.queue.fifo.Ack(h.core, n)
+		h.queue.fifo.Dispatch()
 	}
 }
 
@@ -83,57 +85,28 @@ func (h *holder) unlock() {
 	w.offer()
 }
 
-// requeue returns a delivery to its place in the queue.
-func (h *holder) requeue(tag uint64) error {
-	return h.settle(tag, func(q *fifo.Queue[item], e entry) { q.Return(h.core, e) })
-}
-
-// reject removes a delivery from the queue as refused.
-func (h *holder) reject(tag uint64) error {
-	return h.settle(tag, func(q *fifo.Queue[item], _ entry) { q.Reject(h.core, 1) })
-}
-
-// restore returns a delivery that the application never saw.
-func (h *holder) restore(tag uint64) error {
-	return h.settle(tag, func(q *fifo.Queue[item], e entry) { q.Restore(h.core, e) })
-}
-
-// settle takes a delivery back and applies step to it, if its queue still
-// exists; if not, settling means nothing any more (ACK-7).
-func (h *holder) settle(tag uint64, step func(*fifo.Queue[item], entry)) error {
-	q := h.queue
-	q.mu.Lock()
-	h.mu.Lock()
-	e, ok := h.unacked.Settle(tag)
-	if ok {
-		h.apply() // the acks came before
-		h.window.Load().put(1)
-		if q.gone == nil {
-			step(&q.fifo, e)
-		}
-	}
-	h.mu.Unlock()
-	h.unlock()
-	if !ok {
-		return errSettled
-	}
-	return nil
-}
-
 // giveBack returns everything that is not settled to its place. The queue's lock
 // is held, and the caller lets it dispatch, and calls offer later.
 func (h *holder) giveBack() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.apply()
+	h.closed = true
 	all := h.unacked.Drain()
 	h.window.Load().put(len(all))
 	if h.queue.gone != nil {
 		return
 	}
 	for _, e := range all {
-		h.queue.fifo.ReturnLater(h.core, e)
+		h.queue.fifo.Return(h.core, e)
 	}
+}
+
+// holds reports whether a delivery is not settled.
+func (h *holder) holds(tag uint64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.unacked.Has(tag)
 }
 
 // fill makes d the delivery of e. It sets every field, one by one: that is much
@@ -159,6 +132,11 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if q.gone != nil {
 		return d, false, q.whyGone()
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return d, false, errSessionClosed
+	}
 	e, ok := q.fifo.Get()
 	if !ok {
 		return d, false, nil
@@ -167,9 +145,7 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if autoAck {
 		q.fifo.Ack(nil, 1)
 	} else {
-		h.mu.Lock()
 		tag = h.unacked.Add(&e)
-		h.mu.Unlock()
 	}
 	h.fill(&d, &e, "", tag)
 	d.MessageCount = q.fifo.Ready()

@@ -163,12 +163,12 @@ func checkExpiration(s string) error {
 }
 
 func (m *Message) checkStrings() error {
-	for name, s := range map[string]string{
-		"ContentType": m.ContentType, "ContentEncoding": m.ContentEncoding, "CorrelationID": m.CorrelationID,
-		"ReplyTo": m.ReplyTo, "MessageID": m.MessageID, "Type": m.Type, "UserID": m.UserID, "AppID": m.AppID,
+	for _, p := range [...][2]string{
+		{"ContentType", m.ContentType}, {"ContentEncoding", m.ContentEncoding}, {"CorrelationID", m.CorrelationID},
+		{"ReplyTo", m.ReplyTo}, {"MessageID", m.MessageID}, {"Type", m.Type}, {"UserID", m.UserID}, {"AppID", m.AppID},
 	} {
-		if len(s) > maxShortString {
-			return invalid("the message's %s has %d bytes; AMQP allows %d", name, len(s), maxShortString)
+		if len(p[1]) > maxShortString {
+			return invalid("the message's %s has %d bytes; AMQP allows %d", p[0], len(p[1]), maxShortString)
 		}
 	}
 	return nil

@@ -149,9 +149,10 @@ func Internal() ExchangeOption {
 }
 
 // AlternateExchange names the exchange that gets the messages which this one
-// can route nowhere. It need not exist yet; it is looked up for each message.
+// can route nowhere. It need not exist yet; it is looked up for each message. The
+// default exchange gets none.
 func AlternateExchange(name string) ExchangeOption {
-	return exchangeOption(func(c *exchangeConfig) { c.set("alternate-exchange", name) })
+	return exchangeOption(func(c *exchangeConfig) { set(&c.args, "alternate-exchange", name) })
 }
 
 // MaxLength bounds the number of messages that wait in the queue; those
@@ -162,7 +163,7 @@ func MaxLength(n int) QueueOption {
 		if n < 0 {
 			c.err = invalid("MaxLength(%d): must not be negative; use Unbounded for a queue without a limit", n)
 		}
-		c.set("x-max-length", int64(n))
+		set(&c.args, "x-max-length", int64(n))
 	})
 }
 
@@ -175,7 +176,7 @@ func Overflow(p OverflowPolicy) QueueOption {
 		if _, ok := overflowNames[p]; !ok {
 			c.err = invalid("Overflow(%d): no such policy; there are Block, DropHead and RejectPublish", p)
 		}
-		c.set("x-overflow", p.String())
+		set(&c.args, "x-overflow", p.String())
 	})
 }
 
@@ -202,18 +203,12 @@ func (p OverflowPolicy) String() string {
 	return fmt.Sprintf("OverflowPolicy(%d)", int(p))
 }
 
-func (c *exchangeConfig) set(key string, v any) {
-	if c.args == nil {
-		c.args = Table{}
+// set sets an argument in a table that may not be made yet.
+func set(t *Table, key string, v any) {
+	if *t == nil {
+		*t = Table{}
 	}
-	c.args[key] = v
-}
-
-func (c *queueConfig) set(key string, v any) {
-	if c.args == nil {
-		c.args = Table{}
-	}
-	c.args[key] = v
+	(*t)[key] = v
 }
 
 // IfUnused lets a deletion fail with ErrPreconditionFailed if the queue has

@@ -56,7 +56,7 @@ func (w *Window) Resize(n int) {
 // that is started. It does nothing to a consumer that is under one already, has
 // ended, or needs no acks.
 func (w *Window) Join(c *Consumer) {
-	if w == nil || c == nil {
+	if !w.isMade() || c == nil {
 		return
 	}
 	q := c.queue

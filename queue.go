@@ -64,7 +64,6 @@ const (
 
 // waiter is a publisher that waits for room in a queue.
 type waiter struct {
-	ctx  context.Context // of the Publish that waits
 	item item
 	done chan error // gets nil once the item is in the queue
 }
@@ -175,23 +174,28 @@ func (q *queue) admit(it *item) bool {
 	return ok
 }
 
-// wait queues a publisher up until its message was admitted or ctx ends. The
-// queue is locked, and is not when wait returns.
+// wait queues a publisher up until its message was admitted, or ctx, its session
+// or the broker ends. The queue is locked, and is not when wait returns.
 func (q *queue) wait(ctx context.Context, s *Session, it *item) error {
-	w := &waiter{ctx: ctx, item: *it, done: make(chan error, 1)}
+	w := &waiter{item: *it, done: make(chan error, 1)}
 	q.waiters = append(q.waiters, w)
 	// The flag comes first: an ack either is collected here or sees the flag.
 	q.setEager(eagerWaiters, true)
 	q.collect()
 	q.unlock()
 	var why error
-	select {
-	case err := <-w.done:
-		return err
-	case <-ctx.Done():
-		why = ctx.Err()
-	case <-s.over:
-		why = errSessionClosed
+	for draining := q.broker.draining; why == nil; {
+		select {
+		case err := <-w.done:
+			return err
+		case <-ctx.Done():
+			why = ctx.Err()
+		case <-s.over:
+			why = errSessionClosed
+		case <-draining:
+			why = q.broker.check(ctx)
+			draining = nil // a handler goes on waiting
+		}
 	}
 	q.mu.Lock()
 	defer q.unlock()
@@ -277,7 +281,7 @@ func (q *queue) release() {
 // dropHead drops the oldest messages until no more wait than the limit allows,
 // which a requeued message can exceed as well as a new one (LEN-2, LEN-7).
 func (q *queue) dropHead() {
-	q.fifo.Dispatch() // a lone consumer may be entitled to them (LEN-3)
+	q.collect() // a lone consumer may be entitled to them (LEN-3)
 	for q.fifo.Over() {
 		q.fifo.DropHead()
 	}
@@ -298,6 +302,9 @@ func (q *queue) subscribe(c *Consumer) error {
 	defer q.unlock()
 	if q.gone != nil {
 		return q.whyGone()
+	}
+	if err := c.Err(); err != nil {
+		return err // its session was closed meanwhile
 	}
 	if len(q.consumers) > 0 {
 		q.setEager(eagerShared, true)
@@ -343,6 +350,9 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 // unsubscribe removes a consumer, and reports whether the queue ends with it.
 // q.mu and c.mu are held.
 func (q *queue) unsubscribe(c *Consumer) (ended bool) {
+	if !slices.Contains(q.consumers, c) {
+		return false // ended before it began
+	}
 	q.fifo.Unsubscribe(&c.core, &c.batch)
 	if q.gone != nil {
 		q.fifo.Purge()

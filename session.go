@@ -258,10 +258,6 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 		s.release(c)
 		return nil, err
 	}
-	if s.isClosed() { // meanwhile; Close may have missed the consumer
-		c.end(errSessionClosed)
-		return nil, errSessionClosed
-	}
 	c.endWith(ctx)
 	return c, nil
 }
@@ -270,6 +266,9 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 func (s *Session) remember(c *Consumer) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed.Load() {
+		return errSessionClosed // meanwhile: nobody would end the consumer
+	}
 	if c.tag == "" {
 		c.tag = "amq.ctag-" + randomName()
 	}
@@ -292,8 +291,10 @@ func (s *Session) release(c *Consumer) {
 // forget is release for a consumer that ended. Close must still wait for its
 // handlers, and return what it has not settled.
 func (s *Session) forget(c *Consumer) {
-	s.release(c)
 	s.mu.Lock()
+	if s.consumers[c.tag] == c {
+		delete(s.consumers, c.tag)
+	}
 	s.ended[c] = struct{}{}
 	s.mu.Unlock()
 	s.tidy()
@@ -324,12 +325,6 @@ func (s *Session) tidy() {
 		delete(s.got, q)
 	}
 	s.tidyAt = 2*(len(s.ended)+len(s.got)) + tidyStep
-}
-
-func (s *Session) isClosed() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.closed.Load()
 }
 
 // Get is described at Client.
@@ -395,7 +390,7 @@ func (s *Session) Close() error {
 	if s.root {
 		return s.broker.Close()
 	}
-	s.end(errSessionClosed)
+	s.broker.endSessions([]*Session{s}, errSessionClosed)
 	if s.parent != nil {
 		s.parent.forgetChild(s)
 		return nil
@@ -442,24 +437,28 @@ func (s *Session) takeOwned() map[*queue]struct{} {
 	return owned
 }
 
-// end closes the session. It waits for running handlers, those of consumers that
-// were cancelled before included.
-func (s *Session) end(why error) {
-	s.shut()
-	s.mu.Lock()
-	consumers := slices.AppendSeq(slices.Collect(maps.Values(s.consumers)), maps.Keys(s.ended))
-	got := slices.Collect(maps.Values(s.got))
-	children := slices.Collect(maps.Keys(s.children))
-	s.mu.Unlock()
-	for _, child := range children {
-		child.end(why)
+// endSessions closes sessions and their children: first all of them refuse new
+// work, then all their consumers end, and then it waits for running handlers.
+func (b *Broker) endSessions(sessions []*Session, why error) {
+	var consumers []*Consumer
+	var got []*holder
+	for i := 0; i < len(sessions); i++ { // sessions grows meanwhile
+		s := sessions[i]
+		s.shut()
+		s.mu.Lock()
+		consumers = slices.AppendSeq(slices.AppendSeq(consumers, maps.Values(s.consumers)), maps.Keys(s.ended))
+		got = slices.AppendSeq(got, maps.Values(s.got))
+		sessions = slices.AppendSeq(sessions, maps.Keys(s.children))
+		s.mu.Unlock()
 	}
-	s.giveUp(consumers, got, why)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.ended)
-	clear(s.got)
-	clear(s.children)
+	b.giveUp(consumers, got, why)
+	for _, s := range sessions {
+		s.mu.Lock()
+		clear(s.ended)
+		clear(s.got)
+		clear(s.children)
+		s.mu.Unlock()
+	}
 }
 
 // shut marks the session as closed, and lets its publishers go that wait for room.
@@ -475,12 +474,12 @@ func (s *Session) shut() {
 // giveUp ends consumers, and returns what they hold and what was got: for each
 // queue in one step, but for what handlers are working on, and what is on its way
 // into a channel, for which it waits.
-func (s *Session) giveUp(consumers []*Consumer, got []*holder, why error) {
+func (b *Broker) giveUp(consumers []*Consumer, got []*holder, why error) {
 	leaving, back := map[*queue][]*Consumer{}, map[*queue][]*holder{}
 	var handlers []*Consumer
 	for _, c := range consumers {
 		leaving[c.queue] = append(leaving[c.queue], c)
-		if c.stop() || c.onItsWay() != nil {
+		if c.stop(); c.handled || c.onItsWay() != nil {
 			handlers = append(handlers, c)
 		} else {
 			back[c.queue] = append(back[c.queue], &c.holder)
@@ -496,7 +495,7 @@ func (s *Session) giveUp(consumers []*Consumer, got []*holder, why error) {
 	for q, held := range back { // where there is no consumer
 		q.endTogether(nil, held, why)
 	}
-	s.broker.waitFor(handlers)
+	b.waitFor(handlers)
 	for _, c := range handlers {
 		c.queue.endTogether(nil, []*holder{&c.holder}, why)
 	}

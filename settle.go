@@ -12,6 +12,8 @@ const (
 	Requeued
 	// Rejected means that it leaves the queue as refused.
 	Rejected
+
+	restored // goes back as if nobody had seen it
 )
 
 // SettleAll settles many deliveries in the same way. Those of one consumer are
@@ -50,14 +52,19 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	return err
 }
 
+// settle is settleAll for one delivery.
+func (h *holder) settle(o Outcome, tag uint64) error {
+	if !h.settleAll(o, []uint64{tag}) {
+		return errSettled
+	}
+	return nil
+}
+
 // settleAll settles deliveries in one step, and reports whether all of them were
 // unsettled.
 func (h *holder) settleAll(o Outcome, tags []uint64) bool {
 	q := h.queue
-	q.mu.Lock()
-	if q.gone == nil {
-		q.fifo.Dispatch() // what came before goes first
-	}
+	q.lock() // what came before goes first
 	all := true
 	h.mu.Lock()
 	h.apply() // so did these acks
@@ -86,11 +93,13 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
 	case o == Acked:
-		q.AckLater(h.core, 1)
+		q.Ack(h.core, 1)
 	case o == Requeued:
-		q.ReturnLater(h.core, e)
+		q.Return(h.core, e)
+	case o == restored:
+		q.Restore(h.core, e)
 	default:
-		q.RejectLater(h.core, 1)
+		q.Reject(h.core, 1)
 	}
 	return true
 }

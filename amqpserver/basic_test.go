@@ -417,3 +417,15 @@ func TestTransactionRoutesWhenItPublishes(t *testing.T) { // TX-3
 		c.got(1)
 	})
 }
+
+func TestDefaultExchangeAsAlternate(t *testing.T) { // ROUTE-27
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		x := "t-alternate"
+		call[*wire.ExchangeDeclareOk](c, 1, &wire.ExchangeDeclare{Exchange: x, Type: "direct", Arguments: wire.Table{"alternate-exchange": ""}})
+		defer c.send(1, &wire.ExchangeDelete{Exchange: x})
+		c.publishWith(1, &wire.BasicPublish{Exchange: x, RoutingKey: q, Mandatory: true}, &wire.Properties{}, "")
+		expect[*wire.BasicReturn](c, 1)
+	})
+}

@@ -37,7 +37,7 @@ func (c *conn) handshake() error {
 			return err
 		}
 	}
-	return c.nc.SetDeadline(time.Time{})
+	return nil
 }
 
 // protocolHeader reads the first eight bytes (CONN-1 to CONN-5).

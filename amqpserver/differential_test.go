@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,29 +81,21 @@ func (d *differential) connect(l *memconn.Listener) *pair {
 
 // clean deletes everything that steps may have made.
 func (d *differential) clean() {
-	for _, p := range d.pairs {
+	for _, p := range d.pairs { // one of the two may own a queue
 		for _, c := range []*client{p.theirs, p.ours} {
-			c.openChannel(9)
 			for _, x := range exchanges[1:] {
-				call[*wire.ExchangeDeleteOk](c, 9, &wire.ExchangeDelete{Exchange: x})
-			}
-		}
-	}
-	for _, q := range queues {
-		for _, p := range d.pairs { // one of them may be its owner
-			for _, c := range []*client{p.theirs, p.ours} {
-				c.send(9, &wire.QueueDelete{Queue: q})
-				_, m := c.next()
-				if m.ID() == wire.IDChannelClose {
-					c.send(9, &wire.ChannelCloseOk{}, &wire.ChannelOpen{})
-					expect[*wire.ChannelOpenOk](c, 9)
+				c.send(9, &wire.ChannelOpen{}, &wire.ExchangeDelete{Exchange: x}, &wire.ChannelClose{})
+				for cleaned(c).ID() != wire.IDChannelCloseOk {
 				}
 			}
-		}
-	}
-	for _, p := range d.pairs {
-		for _, c := range []*client{p.theirs, p.ours} {
-			call[*wire.ChannelCloseOk](c, 9, &wire.ChannelClose{})
+			for _, q := range queues {
+				c.send(9, &wire.ChannelOpen{}, &wire.QueueDelete{Queue: q}, &wire.ChannelClose{})
+				for id := wire.ID(0); id != wire.IDChannelCloseOk; {
+					if id = cleaned(c).ID(); id == wire.IDChannelClose {
+						c.send(9, &wire.ChannelCloseOk{})
+					}
+				}
+			}
 			c.answers()
 		}
 	}
@@ -114,6 +107,21 @@ var (
 	keys      = []string{"df-q1", "df-q2", "df-q3", "a.b", "a.*", "#", ""}
 	tags      = []string{"t1", "t2", "t3"}
 )
+
+// cleaned reads the next method on channel 9.
+func cleaned(c *client) wire.Method {
+	c.t.Helper()
+	for {
+		f, err := c.read()
+		require.NoError(c.t, err)
+		if f.Channel != 9 || f.Type != wire.FrameMethod {
+			continue
+		}
+		m, err := wire.DecodeMethod(f.Payload, nil)
+		require.NoError(c.t, err)
+		return m
+	}
+}
 
 func (d *differential) pick(from []string) string { return from[d.r.IntN(len(from))] }
 func (d *differential) maybe(percent int) bool    { return d.r.IntN(100) < percent }
@@ -139,18 +147,28 @@ func (d *differential) step() {
 	d.log = append(d.log, fmt.Sprintf("connection %d channel %d: %v %+v", n, channel, m.ID(), m))
 	p.theirs.write(frames)
 	p.ours.write(frames)
-	for i, p := range d.pairs {
-		theirs, ours := p.theirs.answers(), p.ours.answers()
-		for range 20 { // RabbitMQ takes its time for some things
-			if theirs == ours {
-				break
-			}
+	var answers [2]struct{ theirs, ours [10]string }
+	for range 80 { // RabbitMQ takes its time for some things
+		same := true
+		for i, p := range d.pairs {
+			a := &answers[i]
 			for ch, more := range p.theirs.answers() {
-				theirs[ch] += more
+				a.theirs[ch] += more
 			}
 			for ch, more := range p.ours.answers() {
-				ours[ch] += more
+				a.ours[ch] += more
 			}
+			same = same && a.theirs == a.ours
+		}
+		if same {
+			break
+		}
+	}
+	for i, p := range d.pairs {
+		theirs, ours := answers[i].theirs, answers[i].ours
+		if theirs != ours && unordered(theirs) == unordered(ours) {
+			// One message for two queues: from here on the tags would differ.
+			d.t.Skip("went as far as the order is defined")
 		}
 		if theirs != ours {
 			if len(d.log) > 400 {
@@ -167,15 +185,26 @@ func (d *differential) step() {
 			}
 			ch := uint16(ch)
 			for _, c := range []*client{p.theirs, p.ours} {
-				c.send(ch, &wire.ChannelCloseOk{}, &wire.ChannelOpen{})
-				expect[*wire.ChannelOpenOk](c, ch)
+				call[*wire.ChannelOpenOk](c, ch, &wire.ChannelOpen{})
 			}
 			p.tags[ch] = 0
 		}
-		for _, m := range regexp.MustCompile(`DeliveryTag:(\d+)`).FindAllStringSubmatch(theirs[channel], -1) {
+		for _, m := range deliveryTag.FindAllStringSubmatch(theirs[channel], -1) {
 			fmt.Sscan(m[1], &p.tags[channel])
 		}
 	}
+}
+
+var deliveryTag = regexp.MustCompile(`DeliveryTag:(\d+)`)
+
+// unordered forgets the order in which lines came.
+func unordered(text [10]string) (forgotten [10]string) {
+	for i, s := range text {
+		lines := strings.Split(deliveryTag.ReplaceAllString(s, ""), "\n")
+		slices.Sort(lines)
+		forgotten[i] = strings.Join(lines, "\n")
+	}
+	return forgotten
 }
 
 // method returns a random method.
@@ -231,7 +260,8 @@ func (d *differential) method(p *pair, channel uint16) wire.Method {
 	case n < 91:
 		return &wire.BasicRecover{Requeue: true}
 	case n < 94:
-		return &wire.BasicQos{PrefetchCount: uint16(d.r.IntN(4)), Global: d.maybe(40)}
+		// Not global: RabbitMQ then counts what was got, and calls it obscure itself.
+		return &wire.BasicQos{PrefetchCount: uint16(d.r.IntN(4))}
 	case n < 96:
 		return &wire.ConfirmSelect{}
 	case n < 97:
@@ -251,7 +281,7 @@ func (d *differential) freeTag(*pair, uint16) string {
 }
 
 // answers reads until nothing comes any more, and writes down what came,
-// for each channel.
+// for each channel. It answers channel.close.
 func (c *client) answers() (text [10]string) {
 	for {
 		_ = c.nc.SetReadDeadline(time.Now().Add(idle))
@@ -265,6 +295,10 @@ func (c *client) answers() (text [10]string) {
 			m, err := wire.DecodeMethod(f.Payload, nil)
 			require.NoError(c.t, err)
 			text[f.Channel] += fmt.Sprintf("%d %v %+v\n", f.Channel, m.ID(), m)
+			if m.ID() == wire.IDChannelClose {
+				// Only then RabbitMQ returns what was got, or came from cancelled consumers.
+				c.send(f.Channel, &wire.ChannelCloseOk{})
+			}
 			require.NotEqual(c.t, wire.IDConnectionClose, m.ID(), "%+v", m)
 		case wire.FrameHeader, wire.FrameBody:
 			text[f.Channel] += fmt.Sprintf("    %q\n", f.Payload)

@@ -14,7 +14,7 @@ import (
 const (
 	deliveryRoom = 64 << 10
 	answerRoom   = 8 << 20
-	keepBuffer   = 1 << 20 // a larger one is not kept for use again
+	keepBuffer   = 256 << 10 // a larger one is not kept for use again
 )
 
 // output gathers the frames of one connection until its writer sends them.

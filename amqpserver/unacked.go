@@ -75,13 +75,20 @@ func (u *unacked) remove(i int) {
 	u.live--
 }
 
+// keepUnacked is the length up to which an empty list is kept for use again.
+const keepUnacked = 4096
+
 // trim moves start past what was taken.
 func (u *unacked) trim() {
 	for u.start < len(u.list) && u.list[u.start].taken {
 		u.start++
 	}
-	if u.start == len(u.list) {
-		u.list, u.start = u.list[:0], 0
+	if u.start < len(u.list) {
+		return
+	}
+	u.list, u.start = u.list[:0], 0
+	if cap(u.list) > keepUnacked {
+		u.list = nil
 	}
 }
 

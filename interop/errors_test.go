@@ -205,6 +205,14 @@ func TestQueueOfAnotherLength(t *testing.T) {
 	})
 }
 
+func TestBindArgumentsAreCheckedBeforeTheLock(t *testing.T) {
+	each(t, all, func(t *testing.T, s *server) {
+		q := s.queue(t, s.channel(t))
+		err := s.channel(t).QueueBind(q, "", "amq.headers", false, amqp.Table{"x-match": "some"})
+		assert.ErrorContains(t, err, "PRECONDITION_FAILED - Invalid x-match field value <<\\\"some\\\">>; expected all, any, all-with-x, or any-with-x")
+	})
+}
+
 // Up to 3.x a delivery mode there is none of is a mistake, since 4.0 it isn't.
 func TestDeliveryModes(t *testing.T) {
 	publish := func(t *testing.T, ch *amqp.Channel) string {

@@ -217,13 +217,15 @@ func (p *pair) settle(arg byte) {
 	switch arg % 4 {
 	case 0, 1:
 		p.q.Ack(b.c, n)
+		p.q.Dispatch()
 	case 2:
 		p.q.Reject(b.c, n)
+		p.q.Dispatch()
 	case 3:
 		slices.Reverse(some) // the order in which they come back is of no account
 		p.q.Dispatch()
 		for _, e := range some {
-			p.q.ReturnLater(b.c, e)
+			p.q.Return(b.c, e)
 		}
 		p.q.Dispatch()
 		p.back(some)
@@ -242,7 +244,7 @@ func (p *pair) get(arg byte) {
 	if arg%2 == 0 && len(p.got) > 0 {
 		p.q.Dispatch()
 		for _, e := range p.got {
-			p.q.ReturnLater(nil, e)
+			p.q.Return(nil, e)
 		}
 		p.q.Dispatch()
 		p.back(p.got)
@@ -312,7 +314,7 @@ func (p *pair) compare(look bool) {
 	if len(p.m.consumers) == 1 && !look {
 		return
 	}
-	if p.q.Ready() != len(p.m.waiting) || p.q.Consumers() != len(p.m.consumers) {
+	if p.q.Ready() != len(p.m.waiting) || len(p.q.consumers) != len(p.m.consumers) {
 		panic("the numbers of messages or consumers differ")
 	}
 	for _, b := range p.both {

@@ -217,22 +217,9 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 			if c.Gate != nil {
 				c.Gate.Put()
 			}
-			q.restore(c, unseen.PopFront())
+			q.Restore(c, unseen.PopFront())
 		}
 	}
-}
-
-// Restore puts a message of c back to its place as if it had never been assigned.
-func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
-	q.Dispatch()
-	q.restore(c, e)
-	q.Dispatch()
-}
-
-func (q *Queue[T]) restore(c *Consumer[T], e Entry[T]) {
-	q.counts.Returned++
-	q.credit(c, 1)
-	q.returned.push(e)
 }
 
 // Consumers is the number of consumers.
@@ -243,8 +230,7 @@ func (q *Queue[T]) Consumers() int { return len(q.consumers) }
 // c will be in Woken, or come back from Push, when it gets something.
 func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake bool) {
 	c.idle = false // it is awake
-	q.counts.Acked += uint64(n)
-	q.credit(c, n)
+	q.Ack(c, n)
 	if c != q.lone {
 		q.Dispatch()
 	}
@@ -291,26 +277,34 @@ func (q *Queue[T]) Get() (Entry[T], bool) {
 	return e, true
 }
 
-// Ack settles n messages of c (of Get if c is nil) for good.
+// The four ways of settling are parts of a step which ends with Dispatch, and
+// begins with it if something comes back: what came before goes first, also to a
+// lone consumer. c is nil for what Get handed out.
+
+// Ack settles n messages for good.
 func (q *Queue[T]) Ack(c *Consumer[T], n int) {
 	q.counts.Acked += uint64(n)
 	q.credit(c, n)
-	q.Dispatch()
 }
 
 // Reject is Ack for messages that were refused.
 func (q *Queue[T]) Reject(c *Consumer[T], n int) {
 	q.counts.Rejected += uint64(n)
 	q.credit(c, n)
-	q.Dispatch()
 }
 
-// Return puts a message that c (or Get, if c is nil) was handed back to its
-// place, as a redelivery.
+// Return puts a message that was handed out back to its place, as a redelivery.
 func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
-	q.Dispatch() // what came before goes first, also to a lone consumer
-	q.ReturnLater(c, e)
-	q.Dispatch()
+	e.Returns++
+	q.Restore(c, e)
+}
+
+// Restore puts a message that nobody has seen back to its place, as if it had
+// never been assigned.
+func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
+	q.counts.Returned++
+	q.credit(c, 1) // first the credit, then the message (ACK-11)
+	q.returned.push(e)
 }
 
 // credit gives n units back to c, which queues up again if it was blocked.

@@ -3,7 +3,7 @@ package fifo
 import "slices"
 
 // Unacked holds the entries that were handed to an application and are not
-// settled yet. It gives each a handle which is never valid twice, so that
+// settled yet. It gives each a handle which is not valid again for as good as ever, so that
 // settling a delivery a second time is noticed, however late. The zero value is
 // ready to use. Its owner guards it with a lock of its own.
 type Unacked[T any] struct {
@@ -33,16 +33,22 @@ func (u *Unacked[T]) Add(e *Entry[T]) (handle uint64) {
 
 // Settle removes the entry of the handle and reports whether it was there.
 func (u *Unacked[T]) Settle(handle uint64) (Entry[T], bool) {
-	i, generation := uint32(handle), uint32(handle>>32)
-	if int(i) >= len(u.slots) || u.slots[i].generation != generation || generation%2 == 0 {
+	if !u.Has(handle) {
 		return Entry[T]{}, false
 	}
+	i := uint32(handle)
 	s := &u.slots[i]
 	e := s.entry
 	s.entry = Entry[T]{}
 	s.generation++
 	u.free = append(u.free, i)
 	return e, true
+}
+
+// Has reports whether the entry of the handle is there.
+func (u *Unacked[T]) Has(handle uint64) bool {
+	i, generation := uint32(handle), uint32(handle>>32)
+	return int(i) < len(u.slots) && u.slots[i].generation == generation && generation%2 == 1
 }
 
 // Len is the number of entries held.

@@ -13,8 +13,8 @@ var (
 )
 
 // hash is maphash.String, but for short keys, which nearly all are, it does
-// without the calls: two overlapping loads see every byte, and one wide
-// multiplication with secret numbers mixes them, as wyhash does it.
+// without the calls: two overlapping loads see every byte, and two wide
+// multiplications with secret numbers mix them, as wyhash does it.
 func hash(key string) uint64 {
 	var a, b uint64
 	switch n := len(key); {
@@ -28,6 +28,7 @@ func hash(key string) uint64 {
 		a = uint64(key[0]) | uint64(key[n/2])<<8 | uint64(key[n-1])<<16
 	}
 	hi, lo := bits.Mul64(a^k0^uint64(len(key)), b^k1)
+	hi, lo = bits.Mul64(hi^k0, lo^k1) // one round leaves patterns, with unlucky numbers
 	return hi ^ lo
 }
 

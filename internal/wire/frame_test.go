@@ -306,3 +306,35 @@ func FuzzFrames(f *testing.F) {
 		}
 	})
 }
+
+func TestReaderHasFrame(t *testing.T) {
+	one := AppendFrame(nil, FrameBody, 1, []byte("abc"))
+	stream := append(append([]byte{}, one...), one...)
+	for missing := range len(one) + 1 {
+		r := NewReader(bytes.NewReader(stream[:len(stream)-missing]))
+		if r.HasFrame() {
+			t.Fatal("nothing was read ahead")
+		}
+		if _, err := r.ReadFrame(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := r.HasFrame(), missing == 0; got != want {
+			t.Fatalf("HasFrame() = %t with %d bytes missing", got, missing)
+		}
+	}
+}
+
+func TestAppendRawHeaderFrame(t *testing.T) {
+	p := Properties{Flags: FlagAppID | FlagClusterID, AppID: "app"}
+	want, err := AppendHeaderFrame(nil, 7, 1234, &p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	properties, err := p.AppendTo(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := AppendRawHeaderFrame(nil, 7, 1234, properties); !bytes.Equal(got, want) {
+		t.Fatalf("got % x, want % x", got, want)
+	}
+}
