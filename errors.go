@@ -38,7 +38,8 @@ var (
 	ErrNotAllowed = errors.New("not allowed")
 	// ErrCanceled: the consumer was cancelled, or its context ended.
 	ErrCanceled = errors.New("consumer canceled")
-	// ErrQueueDeleted: the consumer ended because its queue went away.
+	// ErrQueueDeleted: the consumer ended, or a Publish that waited for room was
+	// in vain, because the queue went away.
 	ErrQueueDeleted = errors.New("queue deleted")
 	// ErrSettled: the delivery was acked, nacked or rejected before, needed no
 	// ack, or went back to its queue when its consumer was closed.

@@ -23,7 +23,7 @@ type ExchangeStats struct {
 	Alternate  string         // the alternate exchange; "" is none, or the default exchange
 	Bindings   []BindingStats // that lead away from it, by destination and key
 
-	Published  uint64 // messages published to it; what other exchanges pass on does not count
+	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
 }
 
@@ -50,14 +50,14 @@ type QueueStats struct {
 	Consumers         []ConsumerStats
 
 	Published   uint64 // messages that came in
-	Delivered   uint64 // deliveries, redeliveries included
+	Delivered   uint64 // messages assigned to consumers or got, redeliveries included
 	Redelivered uint64 // deliveries of messages that had been delivered before
 	Acked       uint64 // messages done with
 	Rejected    uint64 // messages refused by Reject, or Nack without requeue
 	Returned    uint64 // deliveries that came back to the queue
 	Dropped     uint64 // messages dropped from the head because the queue was full
 	Refused     uint64 // publishes refused because the queue was full
-	Purged      uint64 // messages removed by PurgeQueue
+	Purged      uint64 // messages removed by PurgeQueue, or with the queue
 }
 
 // ConsumerStats describes a consumer.
