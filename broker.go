@@ -402,26 +402,35 @@ func (b *Broker) bind(s *Session, r bindRequest) error {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	n, err := b.resolve(s, r)
-	if err != nil {
-		if r.undo && (n == nil || !n.source.has(n)) {
+	n, err := b.resolve(r)
+	if r.undo {
+		if err != nil || !n.source.has(n) {
 			return nil // it is not bound (EXCH-28, QUEUE-15)
 		}
-		return err
+		return b.unbind(s, n)
 	}
-	if r.undo {
-		if n.source.unbind(n) {
-			b.removeIfUnused(n.source)
-		}
-		return nil
+	if err != nil {
+		return err
 	}
 	if n.source.kind == Headers {
 		if err := checkMatch(n.args); err != nil {
 			return err
 		}
 	}
+	if err := s.mayUse(n.to.queue); err != nil {
+		return err
+	}
 	n.args = maps.Clone(n.args)
 	n.source.bind(n)
+	return nil
+}
+
+func (b *Broker) unbind(s *Session, n *binding) error {
+	if err := s.mayUse(n.to.queue); err != nil {
+		return err
+	}
+	n.source.unbind(n)
+	b.removeIfUnused(n.source)
 	return nil
 }
 
@@ -439,24 +448,21 @@ func (r *bindRequest) check() error {
 }
 
 // resolve finds the parties of a binding, the source first (EXCH-26).
-func (b *Broker) resolve(s *Session, r bindRequest) (*binding, error) {
+func (b *Broker) resolve(r bindRequest) (*binding, error) {
 	n := &binding{key: r.key, args: r.args}
 	var ok bool
 	if n.source, ok = b.exchanges.Load(r.source); !ok {
 		return nil, b.noExchange(r.source)
 	}
+	var err error
 	if r.toExchange {
 		if n.to.exchange, ok = b.exchanges.Load(r.exchange); !ok {
-			return nil, b.noExchange(r.exchange)
+			err = b.noExchange(r.exchange)
 		}
-		return n, nil
+	} else {
+		n.to.queue, err = b.findQueue(r.queue)
 	}
-	q, err := b.findQueue(r.queue)
-	if err != nil {
-		return nil, err
-	}
-	n.to.queue = q
-	return n, s.mayUse(q)
+	return n, err
 }
 
 // findQueue returns the queue of a name.

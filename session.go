@@ -374,9 +374,9 @@ func (s *Session) queue(ctx context.Context, name string) (*queue, error) {
 	return q, s.mayUse(q)
 }
 
-// mayUse reports whether q is another session's (QUEUE-14).
+// mayUse reports whether q, which may be nil, is another session's (QUEUE-14).
 func (s *Session) mayUse(q *queue) error {
-	if q.owner == nil || q.owner == s.owner() {
+	if q == nil || q.owner == nil || q.owner == s.owner() {
 		return nil
 	}
 	return s.broker.locked(q)

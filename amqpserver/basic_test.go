@@ -429,3 +429,30 @@ func TestDefaultExchangeAsAlternate(t *testing.T) { // ROUTE-27
 		expect[*wire.BasicReturn](c, 1)
 	})
 }
+
+func TestRequeueOverTheLimitDropsBeforeItDelivers(t *testing.T) { // LEN-7
+	for _, limit := range []int32{0, 2} {
+		for name, m := range map[string]wire.Method{
+			"recover": &wire.BasicRecoverAsync{Requeue: true},
+			"nack":    &wire.BasicNack{DeliveryTag: 5, Multiple: true, Requeue: true},
+		} {
+			t.Run(fmt.Sprint(name, limit), func(t *testing.T) {
+				compare(t, func(t *testing.T, s *server) {
+					c := s.channel(t)
+					q := call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Exclusive: true, Arguments: wire.Table{"x-max-length": limit}}).Queue
+					c.consume(q, "t")
+					for i := range 5 {
+						c.publish(1, "", q, fmt.Sprint(i))
+						c.delivered(1)
+					}
+					c.send(1, m)
+					for i := range limit {
+						_, body := c.delivered(1)
+						require.Equal(t, fmt.Sprint(5-limit+i), body)
+					}
+					c.silent(300 * time.Millisecond)
+				})
+			})
+		}
+	}
+}
