@@ -28,7 +28,7 @@ type holder struct {
 // what makes it as fast as a channel.
 func (h *holder) ack(tag uint64) error {
 	h.mu.Lock()
-	if _, ok := h.unacked.Settle(tag); !ok {
+	if !h.unacked.Drop(tag) {
 		h.mu.Unlock()
 		return errSettled
 	}

@@ -287,6 +287,14 @@ func (q *queue) dropHead() {
 	}
 }
 
+// dropReturned is dropHead for the step that returned messages: as in RabbitMQ
+// what is too much is dropped before anybody gets it (LEN-7).
+func (q *queue) dropReturned() {
+	for q.overflow == DropHead && q.fifo.Over() {
+		q.fifo.DropHead()
+	}
+}
+
 // wakeLater has unlock wake c, which may be nil.
 func (q *queue) wakeLater(c *fifo.Consumer[item]) {
 	if c != nil {
@@ -334,6 +342,7 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	for _, h := range back {
 		h.giveBack()
 	}
+	q.dropReturned()
 	q.fifo.Dispatch()
 	q.unlock()
 	for _, c := range ended {

@@ -76,8 +76,10 @@ func (s *Session) check(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.broker.check(ctx); err != nil {
-		return err
+	if s.broker.phase.Load() != open {
+		if err := s.broker.check(ctx); err != nil {
+			return err
+		}
 	}
 	if s.closed.Load() {
 		return errSessionClosed

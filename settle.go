@@ -75,6 +75,9 @@ func (h *holder) settleAll(o Outcome, tags []uint64) bool {
 	}
 	h.mu.Unlock()
 	if q.gone == nil {
+		if o == Requeued {
+			q.dropReturned()
+		}
 		q.fifo.Dispatch()
 	}
 	h.unlock()

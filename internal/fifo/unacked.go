@@ -32,17 +32,25 @@ func (u *Unacked[T]) Add(e *Entry[T]) (handle uint64) {
 }
 
 // Settle removes the entry of the handle and reports whether it was there.
-func (u *Unacked[T]) Settle(handle uint64) (Entry[T], bool) {
+func (u *Unacked[T]) Settle(handle uint64) (e Entry[T], ok bool) {
+	if u.Has(handle) {
+		e = u.slots[uint32(handle)].entry
+		ok = u.Drop(handle)
+	}
+	return e, ok
+}
+
+// Drop is Settle for those who do not want the entry.
+func (u *Unacked[T]) Drop(handle uint64) bool {
 	if !u.Has(handle) {
-		return Entry[T]{}, false
+		return false
 	}
 	i := uint32(handle)
 	s := &u.slots[i]
-	e := s.entry
 	s.entry = Entry[T]{}
 	s.generation++
 	u.free = append(u.free, i)
-	return e, true
+	return true
 }
 
 // Has reports whether the entry of the handle is there.
