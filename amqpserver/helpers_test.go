@@ -23,9 +23,7 @@ import (
 // The tests speak in frames. Those made with compare also run against a
 // RabbitMQ 3.10, if its address is given.
 var (
-	rabbitMQ          = flag.String("rabbitmq", "", "address of a RabbitMQ 3.10 to run the comparable tests against")
-	differentialSteps = flag.Int("steps", 500, "length of TestDifferential")
-	differentialSeed  = flag.Uint64("seed", 0, "seed of TestDifferential; 0 = a random one")
+	rabbitMQ = flag.String("rabbitmq", "", "address of a RabbitMQ 3.10 to run the comparable tests against")
 )
 
 var ctx = context.Background()
