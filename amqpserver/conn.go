@@ -167,6 +167,8 @@ func (c *conn) finish(err error) error {
 	var frame *wire.FrameError
 	var told *closeError
 	switch {
+	case c.forced.Load() != nil && c.state.Load() == stateStarting:
+		return c.forced.Load() // who has not logged in is told nothing, and not waited for
 	case c.forced.Load() != nil: // err is a consequence, or came too late
 		told = c.forced.Load()
 	case err == errOrderly:

@@ -280,3 +280,15 @@ func TestBrokerClosedUnderConnections(t *testing.T) {
 		require.Equal(t, uint16(320), expect[*wire.ConnectionClose](idle, 0).ReplyCode)
 	})
 }
+
+// A client that stopped in the handshake does not keep Shutdown waiting.
+func TestShutdownDoesNotWaitForUnfinishedHandshakes(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.write([]byte(wire.ProtocolHeader))
+		expect[*wire.ConnectionStart](c, 0)
+		short, cancel := withTimeout(time.Second)
+		defer cancel()
+		require.NoError(t, s.Shutdown(short))
+	})
+}
