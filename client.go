@@ -72,8 +72,8 @@ type Client interface {
 	// ends with ctx.
 	Handle(ctx context.Context, queue string, h Handler, opts ...ConsumeOption) (*Consumer, error)
 
-	// Get takes one message out of a queue, and reports false if none waits. It
-	// does not wait for one.
+	// Get takes one message out of a queue, and reports false if none waits; then
+	// the Delivery is empty. It does not wait for one.
 	Get(ctx context.Context, queue string, opts ...GetOption) (Delivery, bool, error)
 
 	// Close ends everything that was started through this Client, waits for

@@ -74,6 +74,14 @@
 // call Shutdown, with a time limit, after the signal. If the signal's context is
 // given to Handle, the consumer ends first, and its queue is lost.
 //
+// # Testing
+//
+// In tests use a real Broker: it costs microseconds. Made and closed inside a
+// bubble of testing/synctest it runs in virtual time, and synctest.Wait waits
+// until all that can be delivered is. To make an operation fail, embed the
+// Broker in a struct that overrides the method. Code that speaks AMQP is tested
+// with the package amqptest.
+//
 // # Concurrency
 //
 // All methods may be called from any goroutine. Publishers look up exchanges and

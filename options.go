@@ -11,7 +11,8 @@ import (
 const DefaultMaxLength = 65536
 
 // DefaultPrefetch is the prefetch of a consumer that was started without
-// Prefetch and whose deliveries the application fetches itself. A handler's
+// Prefetch and whose deliveries the application fetches itself. After as many
+// forgotten acks it gets nothing more; Stats shows them as Unacked. A handler's
 // default is its concurrency: each of its workers holds one message.
 const DefaultPrefetch = 256
 
