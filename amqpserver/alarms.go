@@ -72,7 +72,7 @@ func (c *conn) block() {
 	}
 	c.setState(stateBlocked)
 	if c.capabilities.blocked {
-		c.out.send(0, &wire.ConnectionBlocked{Reason: reason})
+		c.out.send(0, &wire.ConnectionBlocked{Reason: shortText(reason)})
 	}
 	c.sendConfirms()
 	for reason != "" {
@@ -105,6 +105,11 @@ func (c *conn) published(bytes int) {
 		c.unchecked = 0
 		c.server.memory.check(c.server)
 	}
+}
+
+// shortText cuts a text to what a short string holds.
+func shortText(s string) string {
+	return strings.ToValidUTF8(s[:min(len(s), maxReplyText)], "")
 }
 
 const lowMemory = "low on memory"

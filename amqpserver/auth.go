@@ -62,8 +62,8 @@ func (c *conn) login(mechanism, response string) (*user, error) {
 			return nil, errSilent
 		}
 		return c.authenticate(name, password)
-	case "ANONYMOUS":
-		return c.admit(c.server.users["guest"])
+	case "ANONYMOUS": // as RabbitMQ's default has it: who may log in as guest with that password
+		return c.authenticate("guest", "guest")
 	default: // EXTERNAL
 		return c.admit(c.server.users[c.certificateUser])
 	}

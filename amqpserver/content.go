@@ -23,7 +23,7 @@ type content struct {
 
 // presize is how large a buffer is made for a body of which nothing has been seen
 // but its announced size.
-const presize = 128 << 10
+const presize = 4 << 10
 
 // header handles the frame after basic.publish (CONN-54 to CONN-56).
 func (ch *channel) header(f wire.Frame) error {
@@ -42,7 +42,11 @@ func (ch *channel) header(f wire.Frame) error {
 	p.size = h.BodySize
 	p.discard = h.BodySize > uint64(ch.conn.server.maxMessageSize)
 	p.properties = len(h.Properties)
-	p.buf = make([]byte, 0, p.properties+int(min(h.BodySize, presize)))
+	room := min(h.BodySize, presize)
+	if p.discard {
+		room = 0
+	}
+	p.buf = make([]byte, 0, p.properties+int(room))
 	p.buf = append(p.buf, h.Properties...)
 	if p.size == 0 {
 		return ch.complete()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
@@ -290,5 +292,69 @@ func TestShutdownDoesNotWaitForUnfinishedHandshakes(t *testing.T) {
 		short, cancel := withTimeout(time.Second)
 		defer cancel()
 		require.NoError(t, s.Shutdown(short))
+	})
+}
+
+// Who does not know guest's password does not get in without one either.
+func TestAnonymousIsGuestWithGuestsPassword(t *testing.T) {
+	for password, admitted := range map[string]bool{"guest": true, "secret": false} {
+		t.Run(password, func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.connect(t)
+				c.startOk("ANONYMOUS", "")
+				_, answer := c.next()
+				_, tuned := answer.(*wire.ConnectionTune)
+				require.Equal(t, admitted, tuned)
+			}, amqpserver.User("guest", password))
+		})
+	}
+}
+
+// Announcing a body costs the server next to nothing.
+func TestAnnouncedBodiesTakeNoMemory(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.open(t)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for ch := uint16(1); ch <= 1000; ch++ {
+			c.openChannel(ch)
+			b, err := wire.AppendMethodFrame(nil, ch, &wire.BasicPublish{RoutingKey: "q"})
+			require.NoError(t, err)
+			b, err = wire.AppendHeaderFrame(b, ch, 16<<20, &wire.Properties{})
+			require.NoError(t, err)
+			c.write(b)
+		}
+		synctest.Wait()
+		runtime.ReadMemStats(&after)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(20<<20))
+	})
+}
+
+func TestLongAlarmReasonIsCut(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		s.RaiseAlarm(strings.Repeat("x", 300))
+		c.publish(1, "", "nowhere", "")
+		require.Len(t, expect[*wire.ConnectionBlocked](c, 0).Reason, 255)
+		s.ClearAlarm(strings.Repeat("x", 300))
+		expect[*wire.ConnectionUnblocked](c, 0)
+	})
+}
+
+// A connection that waits for room in a queue does not look at the network; what
+// ends it must not have to wait for that.
+func TestDroppedConnectionStopsWaitingForRoom(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		_, err := s.broker.DeclareQueue(ctx, "full", pocketmq.MaxLength(0))
+		require.NoError(t, err)
+		c := s.channel(t)
+		exclusive := c.declare()
+		c.publish(1, "", "full", "waits")
+		synctest.Wait()
+		s.DropConnections()
+		synctest.Wait()
+		require.Empty(t, s.Connections())
+		_, there := s.broker.Stats().Queue(exclusive)
+		require.False(t, there)
 	})
 }

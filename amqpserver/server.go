@@ -105,7 +105,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	s.drop()
+	s.DropConnections()
 	<-drained
 	s.background.Wait()
 	return ctx.Err()
@@ -142,7 +142,9 @@ func (s *Server) stop(f func(*conn)) <-chan struct{} {
 	return drained
 }
 
-func (s *Server) drop() {
+// DropConnections ends all connections without a word to the clients, as a network
+// that fails does, also those that wait for room or memory. The server goes on.
+func (s *Server) DropConnections() {
 	s.mu.Lock()
 	conns := keys(s.conns)
 	s.mu.Unlock()

@@ -126,7 +126,11 @@ func (s *Server) Server() *amqpserver.Server { return s.server }
 // how many there were. Clients can connect again at once. The broker notices as
 // RabbitMQ would: exclusive queues go, messages that were not acked are
 // redelivered.
-func (s *Server) KillConnections() int { return s.conns.kill() }
+func (s *Server) KillConnections() int {
+	n := s.mem.ResetPending() + s.conns.kill()
+	s.server.DropConnections() // also those that wait for room or memory, and do not look at the network
+	return n
+}
 
 // Close closes connections and broker, and waits until nothing of them is left.
 // It may be called more than once. When the test ends it is called anyway.

@@ -226,3 +226,20 @@ func BenchmarkNewServer(b *testing.B) {
 		amqptest.NewServer(nil).Close()
 	}
 }
+
+// A connection whose publish waits for room does not look at the network.
+func TestKilledConnectionsLeaveNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := amqptest.NewServer(t)
+		if _, err := srv.Dial("", ""); err != nil {
+			t.Fatal(err)
+		}
+		if n := srv.KillConnections(); n != 1 {
+			t.Errorf("%d connections killed, though 1 was dialled", n)
+		}
+		synctest.Wait()
+		if left := srv.Server().Connections(); len(left) > 0 {
+			t.Errorf("left: %v", left)
+		}
+	})
+}

@@ -98,6 +98,19 @@ func (l *Listener) Close() error {
 	return nil
 }
 
+// ResetPending resets the connections that were dialled and not accepted yet, as
+// (*Conn).Reset does, and returns their number. The listener goes on.
+func (l *Listener) ResetPending() int {
+	l.mu.Lock()
+	pending := l.pending
+	l.pending = nil
+	l.mu.Unlock()
+	for _, c := range pending {
+		_ = c.Reset() // it fails only if it was closed before
+	}
+	return len(pending)
+}
+
 func (l *Listener) opError(op string, err error) error {
 	return &net.OpError{Op: op, Net: network, Addr: l.addr, Err: err}
 }
