@@ -52,17 +52,20 @@ type ours struct {
 	server  *amqpserver.Server
 	brokers []*pocketmq.Broker
 	network *memconn.Listener
-	served  chan error
+	served  chan struct{}
 }
 
 func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
-	w := &ours{network: memconn.Listen(), served: make(chan error, 1)}
+	w := &ours{network: memconn.Listen(), served: make(chan struct{})}
 	opts, err := n.options(w)
 	if err != nil {
 		return nil, err
 	}
 	w.server = amqpserver.New(w.broker("/"), append(opts, amqpserver.Compat(compat))...)
-	go func() { w.served <- w.server.Serve(w.network) }()
+	go func() {
+		defer close(w.served)
+		_ = w.server.Serve(w.network) // ends with ErrServerClosed
+	}()
 	return w, nil
 }
 
@@ -74,7 +77,7 @@ func (w *ours) broker(vhost string) *pocketmq.Broker {
 
 func (w *ours) close() {
 	_ = w.server.Close()
-	_ = <-w.served // ErrServerClosed
+	<-w.served
 	for _, b := range w.brokers {
 		_ = b.Close()
 	}
@@ -146,7 +149,7 @@ func (n names) vhostOption(g Given, w *ours) (amqpserver.Option, error) {
 
 func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
 func (w *ours) sleep(d time.Duration)   { time.Sleep(d) }
-func (w *ours) settle(func() bool) { synctest.Wait() }
+func (w *ours) settle(func() bool)      { synctest.Wait() }
 
 func (w *ours) admin(p *player, words []string) error {
 	switch words[0] {

@@ -91,9 +91,9 @@ func (s *Step) String() string {
 	return all
 }
 
-// ReadDir reads the scripts of a directory, *.txt, one for each area.
+// ReadDir reads the scripts of a directory, one for each area, named AREA.txt.
 func ReadDir(dir string) (map[string][]*Scenario, error) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.txt"))
+	files, err := filepath.Glob(filepath.Join(dir, "[A-Z]*.txt"))
 	if err != nil {
 		return nil, err
 	}
