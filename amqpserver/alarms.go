@@ -64,7 +64,7 @@ func (a *alarms) active() bool {
 }
 
 // block holds a connection up that wants to publish, while there is an alarm
-// (CONN-77 to CONN-82). Nothing is read meanwhile.
+// (CONN-77 to CONN-82). What the client sends meanwhile is not looked at.
 func (c *conn) block() {
 	reason, changed := c.server.alarms.state()
 	if reason == "" {
@@ -75,6 +75,8 @@ func (c *conn) block() {
 		c.out.send(0, &wire.ConnectionBlocked{Reason: shortText(reason)})
 	}
 	c.sendConfirms()
+	c.readAhead(false)
+	defer c.stopReadingAhead()
 	for reason != "" {
 		select {
 		case <-changed:

@@ -267,6 +267,7 @@ func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bo
 
 // published does what follows from the outcome of publishing a message.
 func (ch *channel) published(exchange, key string, m *pocketmq.Message, err error) (refused bool, _ error) {
+	ch.conn.stopReadingAhead()
 	switch {
 	case err == nil:
 		return false, nil

@@ -341,8 +341,7 @@ func TestLongAlarmReasonIsCut(t *testing.T) {
 	})
 }
 
-// A connection that waits for room in a queue does not look at the network; what
-// ends it must not have to wait for that.
+// What ends a connection must not have to wait for room in a queue.
 func TestDroppedConnectionStopsWaitingForRoom(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server) {
 		_, err := s.broker.DeclareQueue(ctx, "full", pocketmq.MaxLength(0))
