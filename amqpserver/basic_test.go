@@ -456,3 +456,23 @@ func TestRequeueOverTheLimitDropsBeforeItDelivers(t *testing.T) { // LEN-7
 		}
 	}
 }
+
+// A body is split into frames as was negotiated; a header cannot be (CONN-42).
+func TestFramesOfAConsumerWithASmallFrameMax(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.tune = func(ok *wire.ConnectionTuneOk) { ok.FrameMax = 4096 }
+		c.handshake()
+		c.openChannel(1)
+		q := c.declare()
+		c.consume(q, "t")
+		s.channel(t).publishWith(1, &wire.BasicPublish{RoutingKey: q},
+			&wire.Properties{Headers: wire.Table{"x": strings.Repeat("h", 10000)}}, strings.Repeat("b", 5000))
+		expect[*wire.BasicDeliver](c, 1)
+		for _, want := range []int{10025, 4088, 912} {
+			f, err := c.read()
+			require.NoError(t, err)
+			require.Len(t, f.Payload, want)
+		}
+	})
+}

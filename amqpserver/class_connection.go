@@ -216,6 +216,14 @@ func (s *Server) admit(c *conn, vhost string) bool {
 	return false
 }
 
+// leave ends what admit began: a connection that only waits for its end does not
+// count.
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.admittedTo = ""
+}
+
 // connectionMethod handles a method on channel 0 of a running connection
 // (CONN-35).
 func (c *conn) connectionMethod(id wire.ID, args []byte) error {

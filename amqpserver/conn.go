@@ -312,6 +312,7 @@ func (c *conn) endSessions() {
 	if c.session != nil {
 		_ = c.session.Close() // never fails
 	}
+	c.server.leave(c)
 }
 
 // source is what the reader reads from. It takes a peer for dead that is silent

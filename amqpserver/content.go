@@ -48,10 +48,12 @@ func (ch *channel) header(f wire.Frame) error {
 	}
 	p.buf = make([]byte, 0, p.properties+int(room))
 	p.buf = append(p.buf, h.Properties...)
-	if p.size == 0 {
-		return ch.complete()
+	if p.size > 0 {
+		ch.expect = expectBody
+	} else if err := ch.complete(); err != nil {
+		return err
 	}
-	ch.expect = expectBody
+	ch.conn.received(len(f.Payload) + messageOverhead)
 	return nil
 }
 
@@ -70,10 +72,13 @@ func (ch *channel) body(f wire.Frame) error {
 		p.grow(len(f.Payload))
 		p.buf = append(p.buf, f.Payload...)
 	}
-	if p.got < p.size {
-		return nil
+	if p.got == p.size {
+		if err := ch.complete(); err != nil {
+			return err
+		}
 	}
-	return ch.complete()
+	ch.conn.received(len(f.Payload))
+	return nil
 }
 
 // grow makes room for n more bytes. The buffer grows with what has arrived, at
@@ -136,10 +141,6 @@ func setProperties(p *wire.Properties, m *pocketmq.Message) {
 // it has found the exchange must not be the first to fail, so before such an
 // error the exchange is looked up.
 func (ch *channel) publish(p *content) error {
-	c := ch.conn
-	if c.server.alarms.active() {
-		c.block()
-	}
 	switch {
 	case p.immediate: // PUB-3
 		return notImplemented("immediate=true")
@@ -159,7 +160,6 @@ func (ch *channel) publish(p *content) error {
 		}
 		return err
 	}
-	c.published(len(m.Body))
 	if m.ReplyTo == replyName {
 		m = ch.withReplyTo(m)
 	}

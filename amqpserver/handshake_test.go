@@ -158,6 +158,19 @@ func TestOpenWithoutAccess(t *testing.T) { // CONN-29, CONN-30
 		amqpserver.User("guest", "guest"), amqpserver.MaxConnections(1))
 }
 
+// A connection that was closed and whose client has not hung up yet does not count.
+func TestClosedConnectionsAreNotCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		closed, failed := s.open(t), s.channel(t)
+		call[*wire.ConnectionCloseOk](closed, 0, &wire.ConnectionClose{})
+		failed.send(1, &wire.BasicQos{PrefetchSize: 1})
+		expect[*wire.ConnectionClose](failed, 0)
+		s.open(t)
+		s.open(t)
+		require.Len(t, s.Connections(), 4)
+	}, amqpserver.MaxConnections(2))
+}
+
 func TestHeartbeats(t *testing.T) { // CONN-73 … CONN-75
 	compare(t, func(t *testing.T, s *server) {
 		c := s.connect(t)

@@ -91,12 +91,13 @@ func MaxMessageSize(bytes int64) Option {
 	return func(c *config) { c.maxMessageSize = bytes }
 }
 
-// MaxConnections sets how many connections there may be to one virtual host; 0,
-// the default, is any number.
+// MaxConnections sets how many open connections there may be to one virtual host;
+// 0, the default, is any number.
 func MaxConnections(n int) Option { return func(c *config) { c.maxConnections = n } }
 
 // MemoryLimit sets the size of the process's heap above which connections that
-// publish are blocked, until it is smaller again; 0, the default, is no limit.
+// publish are blocked, until it is smaller again; 0, the default, is no limit. It
+// is looked at for every MiB that a connection publishes, complete messages or not.
 func MemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Logger sets where the server reports what clients did wrong, and what they

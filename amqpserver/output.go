@@ -84,7 +84,8 @@ func (o *output) sendAck(channel uint16, tag uint64, multiple bool) {
 	o.wakeWriter()
 }
 
-// content appends header and body of a message (CONN-42).
+// content appends header and body of a message (CONN-42). A header cannot be split:
+// it is a frame, even if that is larger than frame-max, as in RabbitMQ.
 func (o *output) content(channel uint16, m *pocketmq.Message) {
 	if raw := rawProperties(m); raw != nil {
 		o.buf = wire.AppendRawHeaderFrame(o.buf, channel, uint64(len(m.Body)), raw)
