@@ -476,3 +476,32 @@ func TestFramesOfAConsumerWithASmallFrameMax(t *testing.T) {
 		}
 	})
 }
+
+// A message without its BCC is what it was otherwise: properties that are present
+// and empty are not absent (PUB-16, ROUTE-23).
+func TestEmptyPropertiesOfAMessageWithBCC(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		for _, headers := range []wire.Table{{}, {"a": int32(1)}} {
+			sent := wire.Properties{Headers: wire.Table{"BCC": []any{"nowhere"}}, DeliveryMode: 1}
+			sent.Flags = wire.FlagAll &^ wire.FlagUserID &^ wire.FlagExpiration
+			for key, v := range headers {
+				sent.Headers[key] = v
+			}
+			sent.Timestamp = time.Unix(0, 0)
+			for _, key := range []string{q, "nowhere, too"} {
+				c.write(publishFrames(1, &wire.BasicPublish{RoutingKey: key, Mandatory: true}, &sent, "body"))
+				if key == q {
+					expect[*wire.BasicDeliver](c, 1)
+				} else {
+					expect[*wire.BasicReturn](c, 1)
+				}
+				got, _ := c.content()
+				require.Equal(t, sent.Flags, got.Flags)
+				require.Equal(t, fmt.Sprint(headers), fmt.Sprint(got.Headers))
+			}
+		}
+	})
+}

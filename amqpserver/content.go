@@ -127,14 +127,24 @@ func setFields(m *pocketmq.Message, props *wire.Properties) {
 }
 
 // setProperties sets p to the properties of a message that was published in this
-// process, or changed there.
-func setProperties(p *wire.Properties, m *pocketmq.Message) {
+// process, or changed there after it was received with the properties in raw.
+func setProperties(p *wire.Properties, m *pocketmq.Message, raw []byte) {
 	*p = wire.Properties{
 		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, Headers: m.Headers,
 		DeliveryMode: m.DeliveryMode, Priority: m.Priority, CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
 		Expiration: m.Expiration, MessageID: m.MessageID, Timestamp: m.Timestamp, Type: m.Type, UserID: m.UserID, AppID: m.AppID,
 	}
 	p.Flags = p.NonZero()
+	var was wire.Properties
+	if raw == nil || was.Decode(raw, nil) != nil {
+		return
+	}
+	// A Message cannot tell empty from absent, nor hold everything: that did not change.
+	p.ClusterID = was.ClusterID
+	p.Flags |= was.Flags&^was.NonZero() | was.Flags&(wire.FlagHeaders|wire.FlagClusterID)
+	if was.DeliveryMode > uint8(pocketmq.Persistent) {
+		p.DeliveryMode = was.DeliveryMode
+	}
 }
 
 // publish checks and routes a message (PUB-1). What RabbitMQ checks of it after

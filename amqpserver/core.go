@@ -16,9 +16,9 @@ func newMessage(properties []byte) *pocketmq.Message {
 	return hook.NewMessage(properties).(*pocketmq.Message)
 }
 
-// rawProperties returns the properties that a message was received with, or nil
-// if it was published in this process or changed there.
-func rawProperties(m *pocketmq.Message) []byte { return hook.Properties(m) }
+// rawProperties returns the properties that a message was received with, nil if it
+// was published in this process, and whether it is a copy, which may differ.
+func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { return hook.Properties(m) }
 
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 

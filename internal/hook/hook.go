@@ -11,9 +11,10 @@ var (
 	// properties.
 	NewMessage func(properties []byte) any
 
-	// Properties returns the encoded properties that a *pocketmq.Message came
-	// with, or nil if it came without, or is a copy of another one.
-	Properties func(message any) []byte
+	// Properties returns the encoded properties that a *pocketmq.Message came with.
+	// They are those of the message that it is a copy of if changed is true, and nil
+	// if that was published in this process.
+	Properties func(message any) (properties []byte, changed bool)
 
 	// Route finds the queues that a *pocketmq.Message published in a
 	// *pocketmq.Session goes to. The function gives it to them.
