@@ -19,6 +19,7 @@ func init() {
 		_, err := b.(*Broker).findQueue(name)
 		return err == nil
 	}
+	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
 		if !ok {

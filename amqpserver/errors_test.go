@@ -242,3 +242,40 @@ func TestFramesOnAClosingChannelAreIgnored(t *testing.T) { // CHAN-4 … CHAN-6
 		c.closed(504, "CHANNEL_ERROR - second 'channel.open' seen", wire.IDChannelOpen)
 	})
 }
+
+// After a channel error a queue gets back what the channel has of it if a consumer
+// of the channel is on it; all else comes back when the client has answered.
+func TestWhatAChannelErrorReturns(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.openChannel(2)
+		consumed, got, cancelled := c.declare(), c.declare(), c.declare()
+		for _, q := range []string{consumed, consumed, consumed, got, cancelled} {
+			c.publish(1, "", q, "m")
+		}
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: 1})
+		for _, q := range []string{consumed, got} {
+			c.send(1, &wire.BasicGet{Queue: q})
+			c.got(1)
+		}
+		for _, q := range []string{consumed, cancelled} {
+			c.consume(q, q)
+			c.delivered(1)
+		}
+		call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: cancelled})
+		ready := func() (n [3]int) {
+			t.Helper()
+			time.Sleep(100 * time.Millisecond) // RabbitMQ takes its time
+			for i, q := range []string{consumed, got, cancelled} {
+				n[i] = int(call[*wire.QueueDeclareOk](c, 2, &wire.QueueDeclare{Queue: q, Passive: true}).MessageCount)
+			}
+			return n
+		}
+		require.Equal(t, [3]int{1, 0, 0}, ready())
+		c.send(1, &wire.BasicAck{DeliveryTag: 99})
+		expect[*wire.ChannelClose](c, 1)
+		require.Equal(t, [3]int{3, 0, 0}, ready())
+		c.send(1, &wire.ChannelCloseOk{})
+		require.Equal(t, [3]int{3, 1, 1}, ready())
+	})
+}

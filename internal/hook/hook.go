@@ -20,6 +20,10 @@ var (
 	// *pocketmq.Session goes to. The function gives it to them.
 	Route func(session any, exchange, key string, message any) (deliver func(ctx context.Context, mandatory bool) error, err error)
 
+	// EndConsumers ends the consumers of a *pocketmq.Session, and returns all that it
+	// holds of their queues.
+	EndConsumers func(session any)
+
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
 
