@@ -326,6 +326,12 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 		d, body := c.delivered(1)
 		require.Equal(t, &wire.BasicDeliver{ConsumerTag: tag, DeliveryTag: 1, RoutingKey: p.ReplyTo}, d)
 		require.Equal(t, "reply", body)
+		responder.publishWith(1, &wire.BasicPublish{RoutingKey: p.ReplyTo, Mandatory: true}, &wire.Properties{}, "returned")
+		require.Equal(t, "NO_ROUTE", expect[*wire.BasicReturn](responder, 1).ReplyText) // RPC-7
+		_, body = responder.content()
+		require.Equal(t, "returned", body)
+		_, body = c.delivered(1)
+		require.Equal(t, "returned", body)
 		call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: tag})
 		call[*wire.ConfirmSelectOk](responder, 1, &wire.ConfirmSelect{})
 		responder.publish(1, "", p.ReplyTo, "too late")

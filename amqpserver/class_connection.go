@@ -24,12 +24,13 @@ func (c *conn) handshake() error {
 	if err := c.startTLS(c.ctx.Context); err != nil {
 		return err
 	}
-	if err := c.protocolHeader(); err != nil {
+	major, minor, err := c.protocolHeader()
+	if err != nil {
 		return err
 	}
 	c.in.SetFrameMax(c.server.compat.minFrameMax())
 	c.out.send(0, &wire.ConnectionStart{
-		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.server.serverProperties(),
+		VersionMajor: major, VersionMinor: minor, ServerProperties: c.server.serverProperties(),
 		Mechanisms: strings.Join(c.mechanisms(), " "), Locales: "en_US",
 	})
 	for _, step := range []func() error{c.startOk, c.tuneOk, c.open} {
@@ -40,21 +41,26 @@ func (c *conn) handshake() error {
 	return nil
 }
 
-// protocolHeader reads the first eight bytes (CONN-1 to CONN-5).
-func (c *conn) protocolHeader() error {
+// protocolHeader reads the first eight bytes (CONN-1 to CONN-5), and returns the
+// version that connection.start tells. Whoever asks for 0-8 gets the methods of
+// 0-9-1, most of which are the same.
+func (c *conn) protocolHeader() (major, minor uint8, err error) {
 	header, err := c.in.ReadProtocolHeader()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	if wire.ParseProtocolHeader(header) == wire.Protocol091 {
-		return nil
+	switch protocol := wire.ParseProtocolHeader(header); {
+	case protocol == wire.Protocol091:
+		return 0, 9, nil
+	case protocol == wire.Protocol08 && c.server.compat < V4_0:
+		return 8, 0, nil
 	}
 	answer := wire.ProtocolHeader
 	if c.server.compat >= V4_0 && (string(header[:6]) != "AMQP\x00\x00" || header[6] < 9) {
 		answer = "AMQP\x03\x01\x00\x00"
 	}
 	c.out.raw([]byte(answer))
-	return errors.New("unknown protocol header")
+	return 0, 0, errors.New("unknown protocol header")
 }
 
 // expect reads the handshake's next method into m. A heartbeat may come in

@@ -272,19 +272,20 @@ func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bo
 	if mandatory {
 		flags = pocketmq.Mandatory
 	}
-	return ch.published(exchange, key, m, ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags))
+	return ch.published(exchange, key, m, mandatory, ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags))
 }
 
 // published does what follows from the outcome of publishing a message.
-func (ch *channel) published(exchange, key string, m *pocketmq.Message, err error) (refused bool, _ error) {
+func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandatory bool, err error) (refused bool, _ error) {
 	ch.conn.stopReadingAhead()
 	switch {
+	case err == nil && mandatory && exchange == "" && isReplyName(key) && ch.conn.server.compat < V4_3: // RPC-7
+		ch.sendReturn(exchange, key, m)
+		return false, nil
 	case err == nil:
 		return false, nil
 	case errors.Is(err, pocketmq.ErrUnroutable): // PUB-4
-		ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
-			ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
-		}, withoutBCC(m))
+		ch.sendReturn(exchange, key, m)
 		return false, nil
 	case errors.Is(err, pocketmq.ErrQueueFull):
 		return true, nil
@@ -293,6 +294,12 @@ func (ch *channel) published(exchange, key string, m *pocketmq.Message, err erro
 	default:
 		return false, err
 	}
+}
+
+func (ch *channel) sendReturn(exchange, key string, m *pocketmq.Message) {
+	ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
+		ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
+	}, withoutBCC(m))
 }
 
 // withoutBCC is the message as the publisher gets it back.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -278,4 +279,16 @@ func TestWhatAChannelErrorReturns(t *testing.T) {
 		c.send(1, &wire.ChannelCloseOk{})
 		require.Equal(t, [3]int{3, 1, 1}, ready())
 	})
+}
+
+// As a 4.3 was seen to say it; the reply text is cut.
+func TestTransientQueueThatIsNotExclusive(t *testing.T) { // QUEUE-20
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.send(1, &wire.QueueDeclare{Queue: "q"})
+		c.closed(541, "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.\n"+
+			"By default, this feature is not permitted anymore.\n"+
+			"The feature will be removed from a future major RabbitMQ version, regardless of the configuration; "+
+			"actual version to be determined.\nTo...", wire.IDQueueDeclare)
+	}, amqpserver.Compat(amqpserver.V4_3))
 }

@@ -16,6 +16,12 @@ func TestProtocolHeaders(t *testing.T) { // CONN-2, CONN-4, CONN-5
 		c.write([]byte("AMQP\x01\x01\x00\x09"))
 		m := expect[*wire.ConnectionStart](c, 0)
 		require.Equal(t, []uint8{0, 9}, []uint8{m.VersionMajor, m.VersionMinor})
+		for _, header := range []string{"AMQP\x01\x01\x08\x00", "AMQP\x01\x01\x09\x01"} { // CONN-3
+			c := s.connect(t)
+			c.write([]byte(header))
+			m := expect[*wire.ConnectionStart](c, 0)
+			require.Equal(t, []uint8{8, 0}, []uint8{m.VersionMajor, m.VersionMinor})
+		}
 		for _, header := range []string{"AMQP\x00\x00\x09\x02", "AMQP\x00\x00\x0a\x00", "GET / HT", "AMQP\x03\x01\x00\x00"} {
 			c := s.connect(t)
 			c.write([]byte(header))
