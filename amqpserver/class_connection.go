@@ -181,17 +181,13 @@ func (c *conn) open() error {
 
 // enter gives the connection its virtual host (CONN-32).
 func (c *conn) enter(vhost string) *closeError {
-	b := c.server.vhosts[vhost]
-	if b == nil {
-		return failf(wire.CodeNotAllowed, "vhost %s not found", vhost)
-	}
-	if limit := c.server.maxConnections; limit > 0 && !c.server.admit(c, vhost) {
-		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
-			vhost, c.user.name, limit)
+	b, err := c.server.admit(c, vhost)
+	if err != nil {
+		return err
 	}
 	p, ok := c.user.permissionsIn(vhost)
 	if !ok {
-		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s'", vhost, c.user.name)
+		return noAccess(c.user, vhost)
 	}
 	if isClosed(b) {
 		return failf(wire.CodeInternalError, "access to vhost '%s' refused for user '%s': vhost '%s' is down",
@@ -204,30 +200,8 @@ func (c *conn) enter(vhost string) *closeError {
 	return nil
 }
 
-// admit counts a connection to a virtual host, unless there are as many as are
-// allowed.
-func (s *Server) admit(c *conn, vhost string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for x := range s.conns {
-		if x.admittedTo == vhost {
-			n++
-		}
-	}
-	if n < s.maxConnections {
-		c.admittedTo = vhost
-		return true
-	}
-	return false
-}
-
-// leave ends what admit began: a connection that only waits for its end does not
-// count.
-func (s *Server) leave(c *conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c.admittedTo = ""
+func noAccess(u *user, vhost string) *closeError {
+	return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s'", vhost, u.name)
 }
 
 // connectionMethod handles a method on channel 0 of a running connection

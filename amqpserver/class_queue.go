@@ -95,8 +95,14 @@ func (ch *channel) mayDeclareQueue(name string, m *wire.QueueDeclare) error {
 	if err := ch.mayConfigure("queue", name); err != nil {
 		return err
 	}
+	if queueExists(ch.conn.broker, name) {
+		return nil
+	}
+	if err := ch.mayAddQueue(name); err != nil {
+		return err
+	}
 	deadLetters, ok := m.Arguments["x-dead-letter-exchange"].(string)
-	if !ok || queueExists(ch.conn.broker, name) { // DLX-19
+	if !ok { // DLX-19
 		return nil
 	}
 	if err := ch.mayRead("queue", name); err != nil {

@@ -45,8 +45,8 @@ type conn struct {
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
 	closing   bool          // connection.close was sent: the read deadline stays
 
-	admittedTo      string // a virtual host whose limit this counts for; server.mu guards it
-	certificateUser string // whose certificate was verified; "" = nobody's
+	admission       *admission // nil = none; server.mu guards it
+	certificateUser string     // whose certificate was verified; "" = nobody's
 
 	// Set during the handshake, by the reader; then constant.
 	mu           sync.Mutex // for those who read them during the handshake

@@ -24,6 +24,8 @@ func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
 func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
 
+func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
+
 func exchangeExists(b *pocketmq.Broker, name string) bool {
 	_, _, exists := hook.Exchange(b, name)
 	return exists

@@ -30,6 +30,9 @@ var (
 	// QueueExists reports whether a *pocketmq.Broker has a queue of this name.
 	QueueExists func(broker any, name string) bool
 
+	// QueueCount returns how many queues a *pocketmq.Broker has.
+	QueueCount func(broker any) int
+
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
