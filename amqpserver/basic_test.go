@@ -344,6 +344,42 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 	})
 }
 
+func TestConsumerTimeout(t *testing.T) { // CHAN-17
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.openChannel(2)
+		call[*wire.BasicConsumeOk](c, 2, &wire.BasicConsume{Queue: q})
+		for i := range 50 { // each is settled in time
+			c.publish(1, "", q, "m")
+			d, _ := c.delivered(2)
+			require.Equal(t, uint64(i+1), d.DeliveryTag)
+			time.Sleep(25 * time.Minute)
+			c.send(2, &wire.BasicAck{DeliveryTag: d.DeliveryTag})
+		}
+		c.publish(1, "", q, "m")
+		c.delivered(2)
+		c.silent(30 * time.Minute)
+		time.Sleep(time.Minute)
+		c.channelClosed(2, 406, "PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value used: 1800000 ms. "+
+			"This timeout value can be configured, see consumers doc guide to learn more", 0)
+		c.send(1, &wire.BasicGet{Queue: q})
+		d, _ := c.got(1)
+		require.True(t, d.Redelivered)
+	})
+}
+
+func TestNoConsumerTimeoutSince43(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		c.publish(1, "", q, "m")
+		c.delivered(1)
+		c.silent(24 * time.Hour)
+	}, amqpserver.Compat(amqpserver.V4_3))
+}
+
 func TestGeneratedNames(t *testing.T) { // QUEUE-3, CONS-2
 	compare(t, func(t *testing.T, s *server) {
 		c := s.channel(t)

@@ -3,6 +3,7 @@ package amqpserver
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -185,6 +186,27 @@ func (ch *channel) stop() {
 	ch.confirms = confirms{}
 	ch.tx = nil
 	ch.content = content{}
+}
+
+// tickInterval is the time between two looks at the channels.
+const tickInterval = time.Minute
+
+// age is the time that has passed since the connection was made.
+func (c *conn) age() time.Duration { return time.Since(c.connectedAt) }
+
+// checkTimeouts closes the channels whose client has not settled a delivery for too
+// long (CHAN-17).
+func (c *conn) checkTimeouts() {
+	limit := c.server.consumerTimeout
+	for _, ch := range c.channels {
+		ch.mu.Lock()
+		sent, ok := ch.unacked.oldest()
+		ch.mu.Unlock()
+		if ok && c.age()-sent > limit {
+			ch.fail(preconditionFailed("delivery acknowledgement on channel %d timed out. Timeout value used: %d ms. "+
+				"This timeout value can be configured, see consumers doc guide to learn more", ch.id, limit.Milliseconds()))
+		}
+	}
 }
 
 // start makes a consumer deliver, now that the client knows of it.

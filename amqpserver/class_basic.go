@@ -201,7 +201,7 @@ func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool) {
 	defer ch.mu.Unlock()
 	ch.lastTag++
 	if !noAck {
-		ch.unacked.add(ch.lastTag, d)
+		ch.unacked.add(ch.lastTag, ch.conn.age(), d)
 	}
 	ch.conn.out.sendContent(ch.id, &wire.BasicGetOk{
 		DeliveryTag: ch.lastTag, Redelivered: d.Redelivered, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
