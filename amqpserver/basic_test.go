@@ -547,3 +547,49 @@ func TestEmptyPropertiesOfAMessageWithBCC(t *testing.T) {
 		}
 	})
 }
+
+// A limit that all consumers share counts what was got before it was set, and
+// settling that does not make room: RabbitMQ calls it obscure itself.
+func TestGlobalPrefetchAndWhatWasGot(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		for range 10 {
+			c.publish(1, "", q, "m")
+		}
+		c.send(1, &wire.BasicGet{Queue: q}, &wire.BasicGet{Queue: q})
+		c.got(1)
+		c.got(1)
+		limit := func(n uint16) {
+			t.Helper()
+			call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: n, Global: true})
+		}
+		delivered := func(tags ...uint64) {
+			t.Helper()
+			for _, tag := range tags {
+				d, _ := c.delivered(1)
+				require.Equal(t, tag, d.DeliveryTag)
+			}
+			c.silent(100 * time.Millisecond)
+		}
+		limit(2)
+		c.consume(q, "t")
+		delivered()
+		limit(3)
+		delivered(3)
+		c.send(1, &wire.BasicAck{DeliveryTag: 1})
+		delivered()
+		c.send(1, &wire.BasicGet{Queue: q})
+		c.got(1)
+		delivered()
+		c.send(1, &wire.BasicAck{DeliveryTag: 3})
+		delivered(5)
+		limit(0)
+		delivered(6, 7, 8, 9, 10)
+		c.send(1, &wire.BasicAck{DeliveryTag: 10, Multiple: true})
+		limit(1)
+		c.publish(1, "", q, "m")
+		c.publish(1, "", q, "m")
+		delivered(11)
+	})
+}

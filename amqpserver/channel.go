@@ -18,11 +18,14 @@ type channel struct {
 	session *pocketmq.Session
 
 	expect    expectation
-	content   content // of the basic.publish being received
-	closing   bool    // channel.close was sent, and not answered yet
-	lastQueue string  // declared last; "" = none (QUEUE-5)
-	prefetch  int     // of consumers started from now on (QOS-2)
-	replyTo   string  // the queue of its reply consumer; "" = none yet
+	content   content          // of the basic.publish being received
+	closing   bool             // channel.close was sent, and not answered yet
+	lastQueue string           // declared last; "" = none (QUEUE-5)
+	prefetch  int              // of consumers started from now on (QOS-2)
+	window    *pocketmq.Window // the limit that consumers share; nil = none yet
+	limited   bool             // the window has a limit
+	reserved  int              // units of the window that are nobody's
+	replyTo   string           // the queue of its reply consumer; "" = none yet
 	confirms  confirms
 	tx        *transaction // nil = not transactional
 	mayWriteX string       // the exchange that a permission was found for last, or noExchange
@@ -31,7 +34,6 @@ type channel struct {
 	consumers map[string]*consumer // by tag
 	lastTag   uint64               // of the delivery sent last
 	unacked   unacked
-	window    *pocketmq.Window // the global prefetch; nil = none
 }
 
 // expectation is the kind of frame that must come next.

@@ -42,6 +42,16 @@ func (u *unacked) oldest() (sent time.Duration, ok bool) {
 	return u.list[u.start].sent, true
 }
 
+// got counts the deliveries of no consumer.
+func (u *unacked) got() (n int) {
+	for _, e := range u.list[u.start:] {
+		if !e.taken && e.delivery.ConsumerTag == "" {
+			n++
+		}
+	}
+	return n
+}
+
 // compact drops what was taken, if that is a good part of the list, so that one
 // delivery that is never settled does not keep the places of all later ones.
 func (u *unacked) compact() {
