@@ -91,6 +91,9 @@ func (c *conn) controlFrame(f wire.Frame) error {
 	case wire.FrameHeartbeat:
 		return nil
 	case wire.FrameMethod:
+		if lost, err := c.intercept(f); lost != nil || err != nil {
+			return err
+		}
 		id, args := wire.SplitMethod(f.Payload)
 		return c.connectionMethod(id, args)
 	default:
@@ -113,10 +116,16 @@ func (ch *channel) frame(f wire.Frame) error {
 		return unexpectedFrame("expected method frame, got non method frame instead")
 	}
 	id, args := wire.SplitMethod(f.Payload)
-	if err := ch.method(id, args); err != nil {
-		return withMethod(err, id)
+	lost, err := ch.conn.intercept(f)
+	switch {
+	case err != nil:
+		return err
+	case lost != nil && id != wire.IDBasicPublish:
+		return nil
 	}
-	return nil
+	err = ch.method(id, args)
+	ch.content.lost = lost
+	return withMethod(err, id)
 }
 
 // withMethod notes which method an error is about, unless that is known or there

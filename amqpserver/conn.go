@@ -23,7 +23,7 @@ type conn struct {
 	out         output
 	ready       ready
 
-	ctx    publishContext // ends when the connection is forced to close or dropped
+	ctx    waitContext // ends when the connection is forced to close or dropped
 	cancel context.CancelFunc
 	forced atomic.Pointer[closeError] // why the server closes the connection
 	gone   atomic.Bool                // the network connection is closed
@@ -64,19 +64,20 @@ type conn struct {
 	heartbeat    time.Duration
 }
 
-// publishContext is a connection's context. Whoever waits for it first asks for
+// waitContext is a connection's context. Whoever waits for it first asks for
 // its channel: a publisher that must wait for room in a queue. Before it does,
 // what it published earlier is confirmed; and while it does, somebody else reads.
-type publishContext struct {
+type waitContext struct {
 	context.Context
-	conn *conn
+	conn   *conn
+	settle bool // acks are handled meanwhile
 }
 
 // Done is called by the reader only.
-func (p *publishContext) Done() <-chan struct{} {
-	p.conn.sendConfirms()
-	p.conn.readAhead(true)
-	return p.Context.Done()
+func (w *waitContext) Done() <-chan struct{} {
+	w.conn.sendConfirms()
+	w.conn.readAhead(w.settle)
+	return w.Context.Done()
 }
 
 // scratch holds methods that come often, decoded.
@@ -116,7 +117,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		server: s, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(), connectedAt: time.Now(),
 		channels: map[uint16]*channel{},
 	}
-	c.ctx.conn = c
+	c.ctx.conn, c.ctx.settle = c, true
 	c.ctx.Context, c.cancel = context.WithCancel(context.Background())
 	c.out.init()
 	c.in = wire.NewReader(source{c})
@@ -135,6 +136,7 @@ func (c *conn) serve() error {
 	err = c.finish(err)
 	c.endSessions()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(flushTimeout))
+	c.cancel() // the writer may wait in an interceptor
 	c.out.finish()
 	writer.Wait()
 	c.setState(stateClosed)

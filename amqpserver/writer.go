@@ -19,7 +19,7 @@ func (c *conn) write() {
 		c.fetch()
 		frames, finished := c.out.take()
 		if len(frames) > 0 {
-			if _, err := c.nc.Write(frames); err != nil {
+			if err := c.sendFrames(frames); err != nil {
 				c.drop()
 				return
 			}
@@ -173,14 +173,14 @@ func (ch *channel) deliver(d *pocketmq.Delivery, noAck bool, now time.Duration) 
 	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)
 }
 
-// ended removes a consumer whose queue went away, and tells the client
-// (CONS-17). ch.mu is held.
+// ended removes a consumer that the client did not cancel, because its queue went
+// away, and tells the client (CONS-17). ch.mu is held.
 func (k *consumer) ended(err error) {
 	ch := k.channel
 	k.gone = true
 	delete(ch.consumers, k.tag)
 	switch {
-	case errors.Is(err, pocketmq.ErrQueueDeleted):
+	case errors.Is(err, pocketmq.ErrQueueDeleted), errors.Is(err, pocketmq.ErrCanceled):
 		if ch.conn.capabilities.cancelNotify {
 			ch.conn.out.send(ch.id, &wire.BasicCancel{ConsumerTag: k.tag, NoWait: true})
 		}

@@ -37,6 +37,9 @@ var (
 	// QueueCount returns how many queues a *pocketmq.Broker has.
 	QueueCount func(broker any) int
 
+	// CancelConsumers cancels all consumers of a queue of a *pocketmq.Broker.
+	CancelConsumers func(broker any, queue string) error
+
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
