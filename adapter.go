@@ -20,6 +20,14 @@ func init() {
 		return err == nil
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
+	hook.CancelConsumers = func(b any, name string) error {
+		q, err := b.(*Broker).findQueue(name)
+		if err == nil {
+			q.cancelAll()
+		}
+		return err
+	}
+	hook.Reserve = func(w any, n int) { w.(*Window).put(-n) }
 	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
@@ -30,6 +38,16 @@ func init() {
 	}
 	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
+}
+
+// cancelAll cancels all consumers of the queue.
+func (q *queue) cancelAll() {
+	q.mu.Lock()
+	all := slices.Clone(q.consumers)
+	q.mu.Unlock()
+	for _, c := range all {
+		c.Cancel()
+	}
 }
 
 // route is the first part of Publish: it finds the queues that a message goes to.

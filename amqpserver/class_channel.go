@@ -37,6 +37,9 @@ func (c *conn) openChannel(f wire.Frame) error {
 	if err := c.mayOpenChannel(); err != nil {
 		return err
 	}
+	if lost, err := c.intercept(f); lost != nil || err != nil {
+		return err
+	}
 	c.channels[f.Channel] = &channel{conn: c, id: f.Channel, session: c.session.Session(), mayWriteX: noExchange}
 	c.nchannels.Add(1)
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})

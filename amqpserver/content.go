@@ -19,6 +19,7 @@ type content struct {
 	properties int    // length of the encoded properties
 	buf        []byte // the properties, then the body as far as it is there
 	discard    bool   // the body is too large to be kept
+	lost       error  // Ignore or Nack: it is not to be published; else nil
 }
 
 // presize is how large a buffer is made for a body of which nothing has been seen
@@ -95,9 +96,12 @@ func (p *content) grow(n int) {
 func (ch *channel) complete() error {
 	ch.expect = expectMethod
 	p := &ch.content
-	err := ch.publish(p)
-	p.buf = nil // it is the message's
-	return err
+	defer func() { p.buf = nil }() // it is the message's
+	if p.lost != nil {
+		ch.lose(errors.Is(p.lost, Nack))
+		return nil
+	}
+	return ch.publish(p)
 }
 
 // newMessage makes a message of what was received. Its fields point to the
