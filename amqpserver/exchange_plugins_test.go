@@ -204,3 +204,34 @@ func TestTransactionDelaysWhenItCommits(t *testing.T) {
 		require.Equal(t, []string{"committed"}, c.bodies(q))
 	})
 }
+
+func TestModulusHashPicksTheSameAsRabbitMQ(t *testing.T) { // XPLUG-8
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.exchange("x.mod", "x-modulus-hash", nil)
+		c.exchange("x.mod.to", "fanout", nil)
+		for _, q := range []string{"x.mod.c", "x.mod.a", "x.mod.b", "x.mod.d"} {
+			call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Exclusive: true})
+		}
+		c.bind("x.mod.c", "x.mod", "k1")
+		c.bind("x.mod.a", "x.mod", "k2")
+		c.bind("x.mod.b", "x.mod", "k1")
+		c.bind("x.mod.d", "x.mod.to", "")
+		call[*wire.ExchangeBindOk](c, 1, &wire.ExchangeBind{Destination: "x.mod.to", Source: "x.mod", RoutingKey: "k1"})
+		c.bind("x.mod.a", "x.mod", "k2")
+		for i := range 20 {
+			p := &wire.Properties{}
+			if i%4 == 0 {
+				p.Headers = wire.Table{"CC": []any{"more", "keys"}}
+			}
+			c.publishWith(1, &wire.BasicPublish{Exchange: "x.mod", RoutingKey: fmt.Sprint("key-", i)}, p, fmt.Sprint(i))
+		}
+		got := map[string][]string{}
+		for _, q := range []string{"a", "b", "c", "d"} {
+			got[q] = c.bodies("x.mod." + q)
+		}
+		require.Equal(t, map[string][]string{
+			"a": {"2", "4", "7", "19"}, "b": {"11", "14", "16", "17", "18"}, "c": {"0", "1", "3", "10", "13", "15"}, "d": {"5", "6", "8", "9", "12"},
+		}, got)
+	})
+}

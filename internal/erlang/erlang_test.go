@@ -26,3 +26,20 @@ func TestText(t *testing.T) {
 		require.Equal(t, want, erlang.Text(v))
 	}
 }
+
+// What erlang:phash2 returns.
+func TestHash(t *testing.T) {
+	for _, tc := range []struct {
+		want uint32
+		list []string
+	}{
+		{63525141, []string{"abc"}},
+		{53524942, []string{"abc", "d"}},
+		{38220213, []string{""}},
+		{8578898, []string{"", ""}},
+		{95212267, []string{"0123456789abcdefghij"}},
+		{74666403, []string{"0123456789abcdefghijklm", "é"}},
+	} {
+		require.Equal(t, tc.want, erlang.Hash(tc.list), "%q", tc.list)
+	}
+}
