@@ -10,7 +10,7 @@ import (
 // What packages of this module may do beyond the exported API.
 func init() {
 	hook.NewMessage = func(properties []byte) any { return newReceivedMessage(properties) }
-	hook.Properties = func(m any) []byte { return m.(*Message).receivedProperties() }
+	hook.Properties = func(m any) (properties []byte, changed bool) { return m.(*Message).receivedProperties() }
 	hook.Route = func(s any, exchange, key string, m any) (func(context.Context, bool) error, error) {
 		return s.(*Session).route(exchange, key, m.(*Message))
 	}
@@ -19,6 +19,8 @@ func init() {
 		_, err := b.(*Broker).findQueue(name)
 		return err == nil
 	}
+	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
+	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
 		if !ok {
@@ -107,9 +109,11 @@ func newReceivedMessage(properties []byte) *Message {
 	return &m.Message
 }
 
-func (m *Message) receivedProperties() []byte {
-	if m.received == nil || m.received.message != m {
-		return nil
+// receivedProperties returns what m, or the message it is a copy of, came with, and
+// whether it is a copy.
+func (m *Message) receivedProperties() (properties []byte, changed bool) {
+	if m.received == nil {
+		return nil, true
 	}
-	return m.received.properties
+	return m.received.properties, m.received.message != m
 }

@@ -439,6 +439,30 @@ func (s *Session) takeOwned() map[*queue]struct{} {
 	return owned
 }
 
+// endConsumers ends the consumers of s, and returns all that s holds of their
+// queues. What it holds of others it keeps.
+func (s *Session) endConsumers() {
+	s.mu.Lock()
+	consumers := slices.Collect(maps.Values(s.consumers))
+	queues := map[*queue]bool{}
+	for _, c := range consumers {
+		queues[c.queue] = true
+	}
+	for c := range s.ended {
+		if queues[c.queue] {
+			consumers = append(consumers, c)
+		}
+	}
+	var got []*holder
+	for q, h := range s.got {
+		if queues[q] {
+			got = append(got, h)
+		}
+	}
+	s.mu.Unlock()
+	s.broker.giveUp(consumers, got, errSessionClosed)
+}
+
 // endSessions closes sessions and their children: first all of them refuse new
 // work, then all their consumers end, and then it waits for running handlers.
 func (b *Broker) endSessions(sessions []*Session, why error) {

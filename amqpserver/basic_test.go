@@ -326,6 +326,12 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 		d, body := c.delivered(1)
 		require.Equal(t, &wire.BasicDeliver{ConsumerTag: tag, DeliveryTag: 1, RoutingKey: p.ReplyTo}, d)
 		require.Equal(t, "reply", body)
+		responder.publishWith(1, &wire.BasicPublish{RoutingKey: p.ReplyTo, Mandatory: true}, &wire.Properties{}, "returned")
+		require.Equal(t, "NO_ROUTE", expect[*wire.BasicReturn](responder, 1).ReplyText) // RPC-7
+		_, body = responder.content()
+		require.Equal(t, "returned", body)
+		_, body = c.delivered(1)
+		require.Equal(t, "returned", body)
 		call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: tag})
 		call[*wire.ConfirmSelectOk](responder, 1, &wire.ConfirmSelect{})
 		responder.publish(1, "", p.ReplyTo, "too late")
@@ -455,4 +461,53 @@ func TestRequeueOverTheLimitDropsBeforeItDelivers(t *testing.T) { // LEN-7
 			})
 		}
 	}
+}
+
+// A body is split into frames as was negotiated; a header cannot be (CONN-42).
+func TestFramesOfAConsumerWithASmallFrameMax(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.tune = func(ok *wire.ConnectionTuneOk) { ok.FrameMax = 4096 }
+		c.handshake()
+		c.openChannel(1)
+		q := c.declare()
+		c.consume(q, "t")
+		s.channel(t).publishWith(1, &wire.BasicPublish{RoutingKey: q},
+			&wire.Properties{Headers: wire.Table{"x": strings.Repeat("h", 10000)}}, strings.Repeat("b", 5000))
+		expect[*wire.BasicDeliver](c, 1)
+		for _, want := range []int{10025, 4088, 912} {
+			f, err := c.read()
+			require.NoError(t, err)
+			require.Len(t, f.Payload, want)
+		}
+	})
+}
+
+// A message without its BCC is what it was otherwise: properties that are present
+// and empty are not absent (PUB-16, ROUTE-23).
+func TestEmptyPropertiesOfAMessageWithBCC(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		for _, headers := range []wire.Table{{}, {"a": int32(1)}} {
+			sent := wire.Properties{Headers: wire.Table{"BCC": []any{"nowhere"}}, DeliveryMode: 1}
+			sent.Flags = wire.FlagAll &^ wire.FlagUserID &^ wire.FlagExpiration
+			for key, v := range headers {
+				sent.Headers[key] = v
+			}
+			sent.Timestamp = time.Unix(0, 0)
+			for _, key := range []string{q, "nowhere, too"} {
+				c.write(publishFrames(1, &wire.BasicPublish{RoutingKey: key, Mandatory: true}, &sent, "body"))
+				if key == q {
+					expect[*wire.BasicDeliver](c, 1)
+				} else {
+					expect[*wire.BasicReturn](c, 1)
+				}
+				got, _ := c.content()
+				require.Equal(t, sent.Flags, got.Flags)
+				require.Equal(t, fmt.Sprint(headers), fmt.Sprint(got.Headers))
+			}
+		}
+	})
 }

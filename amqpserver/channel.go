@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -132,9 +133,11 @@ func withMethod(err error, id wire.ID) error {
 }
 
 // fail ends the channel with a soft error. Its number stays taken until the
-// client has answered (CHAN-4).
+// client has answered (CHAN-4). Until then it keeps, as in RabbitMQ, what it holds
+// of queues that it has no consumer on.
 func (ch *channel) fail(e *closeError) {
-	ch.end()
+	ch.stop()
+	hook.EndConsumers(ch.session)
 	ch.closing = true
 	id := e.method
 	ch.conn.out.send(ch.id, &wire.ChannelClose{ReplyCode: e.code, ReplyText: e.Error(), ClassID: id.Class(), MethodID: id.Method()})
@@ -148,6 +151,7 @@ func (ch *channel) closingFrame(f wire.Frame) error {
 	}
 	switch id, _ := wire.SplitMethod(f.Payload); id {
 	case wire.IDChannelCloseOk:
+		ch.end()
 		ch.conn.forget(ch)
 	case wire.IDChannelClose:
 		ch.conn.out.send(ch.id, &wire.ChannelCloseOk{})
@@ -162,9 +166,15 @@ func (c *conn) forget(ch *channel) {
 	c.nchannels.Add(-1)
 }
 
-// end returns what the channel holds to the queues (CHAN-9). Nothing is
-// delivered on it any more when end returns.
+// end returns what the channel holds to the queues (CHAN-9).
 func (ch *channel) end() {
+	ch.stop()
+	_ = ch.session.Close() // never fails
+}
+
+// stop makes the channel one that does nothing. Nothing is delivered on it any more
+// when stop returns.
+func (ch *channel) stop() {
 	ch.mu.Lock()
 	for _, k := range ch.consumers {
 		k.gone = true
@@ -175,7 +185,6 @@ func (ch *channel) end() {
 	ch.confirms = confirms{}
 	ch.tx = nil
 	ch.content = content{}
-	_ = ch.session.Close() // never fails
 }
 
 // start makes a consumer deliver, now that the client knows of it.

@@ -34,6 +34,9 @@ func (c *conn) openChannel(f wire.Frame) error {
 	if id != wire.IDChannelOpen {
 		return withMethod(channelError("expected 'channel.open'"), id)
 	}
+	if err := c.mayOpenChannel(); err != nil {
+		return err
+	}
 	c.channels[f.Channel] = &channel{conn: c, id: f.Channel, session: c.session.Session(), mayWriteX: noExchange}
 	c.nchannels.Add(1)
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})

@@ -28,12 +28,15 @@ type conn struct {
 	forced atomic.Pointer[closeError] // why the server closes the connection
 	gone   atomic.Bool                // the network connection is closed
 
+	interrupted atomic.Bool // the goroutine that reads ahead is to return
+
 	beat      atomic.Int64 // how often the writer sends heartbeats; 0 = never
 	state     atomic.Int32
 	nchannels atomic.Int32
 
 	// The reader's own.
 	in        *wire.Reader
+	ahead     ahead
 	names     wire.Interner
 	scratch   scratch
 	channels  map[uint16]*channel
@@ -42,8 +45,8 @@ type conn struct {
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
 	closing   bool          // connection.close was sent: the read deadline stays
 
-	admittedTo      string // a virtual host whose limit this counts for; server.mu guards it
-	certificateUser string // whose certificate was verified; "" = nobody's
+	admission       *admission // nil = none; server.mu guards it
+	certificateUser string     // whose certificate was verified; "" = nobody's
 
 	// Set during the handshake, by the reader; then constant.
 	mu           sync.Mutex // for those who read them during the handshake
@@ -61,7 +64,7 @@ type conn struct {
 
 // publishContext is a connection's context. Whoever waits for it first asks for
 // its channel: a publisher that must wait for room in a queue. Before it does,
-// what it published earlier is confirmed.
+// what it published earlier is confirmed; and while it does, somebody else reads.
 type publishContext struct {
 	context.Context
 	conn *conn
@@ -70,6 +73,7 @@ type publishContext struct {
 // Done is called by the reader only.
 func (p *publishContext) Done() <-chan struct{} {
 	p.conn.sendConfirms()
+	p.conn.readAhead(true)
 	return p.Context.Done()
 }
 
@@ -142,20 +146,29 @@ func (c *conn) serve() error {
 // run handles frames until the connection ends.
 func (c *conn) run() error {
 	for {
-		f, err := c.in.ReadFrame()
+		f, err := c.read()
 		if err == nil {
 			err = c.frame(f)
 		}
 		if err != nil {
-			return err
+			return c.reason(err)
 		}
-		if !c.in.HasFrame() {
-			c.sendConfirms() // the next read may wait
+		if c.mayWait() {
+			c.sendConfirms()
 		}
 		if c.out.isFull() {
 			c.out.waitForRoom()
 		}
 	}
+}
+
+// reason is why the connection ends: the peer is gone, if what failed was to wait
+// for its sake.
+func (c *conn) reason(err error) error {
+	if c.ahead.lost && errors.Is(err, context.Canceled) {
+		return c.ahead.err
+	}
+	return err
 }
 
 // errOrderly ends a connection that the client closed.
@@ -232,7 +245,7 @@ func (c *conn) readUntil(wait time.Duration, done func(wire.ID) bool) {
 	c.closing = true
 	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
 	for {
-		f, err := c.in.ReadFrame()
+		f, err := c.read()
 		var frame *wire.FrameError
 		switch {
 		case errors.As(err, &frame) && errors.Is(err, wire.ErrUnknownFrame):
@@ -299,29 +312,47 @@ func (c *conn) endSessions() {
 	if c.session != nil {
 		_ = c.session.Close() // never fails
 	}
+	c.server.leave(c)
 }
 
 // source is what the reader reads from. It takes a peer for dead that is silent
 // for too long (CONN-74, CONN-75).
 type source struct{ c *conn }
 
-var errForced = errors.New("amqpserver: closed by the server")
+var (
+	errForced      = errors.New("amqpserver: closed by the server")
+	errInterrupted = errors.New("amqpserver: reading ahead is over")
+)
 
 func (s source) Read(b []byte) (int, error) {
 	c := s.c
-	if c.silence > 0 && !c.closing {
+	if c.closing {
+		return c.nc.Read(b)
+	}
+	if c.silence > 0 {
 		_ = c.nc.SetReadDeadline(time.Now().Add(c.silence))
 	}
-	// Whoever forces the connection sets its deadline after c.forced, so one of
-	// the two is seen.
-	if c.forced.Load() != nil && !c.closing {
-		return 0, errForced
+	// Whoever wants the reader to return sets its deadline after the reason, so one
+	// of the two is seen.
+	if err := c.mustReturn(); err != nil {
+		return 0, err
 	}
 	n, err := c.nc.Read(b)
-	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.forced.Load() != nil && !c.closing {
-		return 0, errForced
+	if why := c.mustReturn(); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && why != nil {
+		return 0, why
 	}
 	return n, err
+}
+
+// mustReturn reports why the reader is to return although the client may send more.
+func (c *conn) mustReturn() error {
+	switch {
+	case c.forced.Load() != nil:
+		return errForced
+	case c.interrupted.Load():
+		return errInterrupted
+	}
+	return nil
 }
 
 // describe is the connection's entry in Server.Connections.

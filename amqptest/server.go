@@ -128,7 +128,7 @@ func (s *Server) Server() *amqpserver.Server { return s.server }
 // redelivered.
 func (s *Server) KillConnections() int {
 	n := s.mem.ResetPending() + s.conns.kill()
-	s.server.DropConnections() // also those that wait for room or memory, and do not look at the network
+	s.server.DropConnections() // also those that wait for room or memory, and have read all they may
 	return n
 }
 

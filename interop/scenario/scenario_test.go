@@ -1,0 +1,142 @@
+package scenario
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const scripts = "../scenarios"
+
+// Scenarios wait for RabbitMQ most of the time, so many are played at once.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", "24")
+	}
+	os.Exit(m.Run())
+}
+
+// Every scenario goes the same on RabbitMQ and on pocketmq.
+// go test -run TestScenarios/EXCH/some-name plays one.
+func TestScenarios(t *testing.T) {
+	areas, err := ReadDir(scripts)
+	require.NoError(t, err)
+	b := newBench(t)
+	for _, area := range slices.Sorted(maps.Keys(areas)) {
+		t.Run(area, func(t *testing.T) {
+			t.Parallel()
+			prepared := b.prepare(t, areas[area])
+			for i, s := range areas[area] {
+				t.Run(s.Name, func(t *testing.T) {
+					t.Parallel()
+					b.play(t, s, prepared[i])
+				})
+			}
+		})
+	}
+}
+
+// bench plays scenarios on both servers.
+type bench struct {
+	rabbit *RabbitMQ // nil = none
+	prefix string    // of all names of this run
+	count  atomic.Int32
+}
+
+// newBench finds RabbitMQ. Without CI it may be missing: then it is said that
+// nothing was compared, and pocketmq plays alone.
+func newBench(t *testing.T) *bench {
+	t.Helper()
+	var id [2]byte
+	rand.Read(id[:])
+	b := &bench{prefix: "s" + hex.EncodeToString(id[:])}
+	rabbit, err := FindRabbitMQ()
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Logf("no comparison: %v", err)
+		return b
+	}
+	b.rabbit = rabbit
+	t.Cleanup(func() {
+		if err := rabbit.Clean(b.prefix + "."); err != nil {
+			t.Error(err)
+		}
+	})
+	return b
+}
+
+func (b *bench) version() string {
+	if b.rabbit == nil {
+		return "3.10.8"
+	}
+	return b.rabbit.Version
+}
+
+func (b *bench) names(s *Scenario) names {
+	n := names{prefix: fmt.Sprintf("%s.%03d", b.prefix, b.count.Add(1)), password: "guest", givens: s.Givens}
+	if b.rabbit != nil {
+		n.password = b.rabbit.password
+	}
+	return n
+}
+
+// prepare makes what scenarios are given on RabbitMQ.
+func (b *bench) prepare(t *testing.T, scenarios []*Scenario) []names {
+	t.Helper()
+	all := make([]names, len(scenarios))
+	for i, s := range scenarios {
+		all[i] = b.names(s)
+	}
+	if b.rabbit != nil && len(all) > 0 {
+		require.NoError(t, b.rabbit.Prepare(all))
+	}
+	return all
+}
+
+// play plays a scenario on both servers, and on pocketmq in those versions whose
+// answers are written down, and reports the first difference.
+func (b *bench) play(t *testing.T, s *Scenario, n names) {
+	t.Helper()
+	ours := PlayOurs(t, s, n, b.version())
+	require.NoError(t, ours.Err, "pocketmq")
+	require.NoError(t, s.checkOurs(ours))
+	for _, v := range s.Versions() {
+		other := PlayOurs(t, s, n, v)
+		expected := Transcript{Steps: s.in(v, ours.Steps)}
+		if other.Err != nil || firstDifference(expected, other) >= 0 {
+			t.Error(Report(s, Side{"what is written down for " + v, expected}, Side{"pocketmq in version " + v, other}))
+		}
+	}
+	if b.rabbit == nil {
+		t.Skip("no RabbitMQ to compare with")
+	}
+	used := false
+	theirs, err := b.rabbit.Play(s, func() (names, error) {
+		if !used {
+			used = true
+			return n, nil
+		}
+		again := b.names(s)
+		return again, b.rabbit.Prepare([]names{again})
+	}, func(step int) []string { return s.expectedOfRabbitMQ(step, ours) })
+	require.NoError(t, err)
+	if os.Getenv("TRANSCRIPT") != "" {
+		t.Log(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", ours}))
+	}
+	if s.differ(theirs, ours) {
+		t.Error(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", s.withTheirs(ours)}))
+	}
+}
