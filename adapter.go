@@ -69,8 +69,7 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 	if err != nil {
 		return nil, err
 	}
-	names := b.routedNames(x, key, more, m)
-	it := item{m.withoutBCC(), x, key}
+	names, delays := b.destinations(x, key, more, m)
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
@@ -82,25 +81,22 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 			}
 		}
 		x.published.Add(1)
-		if routed, err := pushAll(ctx, s, queues, &it); routed {
-			return err
-		}
 		var flags PublishOption
 		if mandatory {
 			flags = Mandatory
 		}
-		return b.unrouted(x, key, flags)
+		return b.handOver(ctx, s, queues, delays, &item{m, x, key}, flags)
 	}, nil
 }
 
-// routedNames returns the names of the queues that a message goes to. As in
-// RabbitMQ, what the bindings are counts now, but which queues exist when they are
-// looked up: the default exchange leads to any name.
-func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message) (names []string) {
+// destinations returns the names of the queues that a message goes to, and what
+// delays it. As in RabbitMQ, what the bindings are counts now, but which queues exist
+// when they are looked up: the default exchange leads to any name.
+func (b *Broker) destinations(x *exchange, key string, more []string, m *Message) (names []string, delays []delay) {
 	if x.name == "" {
 		names = append(append(names, key), more...)
 		slices.Sort(names)
-		return slices.Compact(names)
+		return slices.Compact(names), nil
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -108,7 +104,7 @@ func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message)
 	for _, q := range r.queues {
 		names = append(names, q.name)
 	}
-	return names
+	return names, slices.Clone(r.delays)
 }
 
 // received are the properties of a message as they came over a connection. They

@@ -92,7 +92,7 @@ func (s *Session) DeclareExchange(ctx context.Context, name, kind string, opts .
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	var c exchangeConfig
+	c := exchangeConfig{rabbitMQ: s.rabbitMQ}
 	for _, o := range opts {
 		if o != nil {
 			o.exchange(&c)
