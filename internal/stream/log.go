@@ -17,9 +17,9 @@ type Log[T any] struct {
 	next     int64       // offset that the next message will have
 	bytes    int64       // of all segments
 
-	readers []*Reader[T] // in the order in which they subscribed
+	readers []*reader[T] // in the order in which they subscribed
 	unacked int
-	woken   []*Reader[T]
+	woken   []*fifo.Consumer[T]
 	counts  fifo.Counts
 }
 
@@ -60,7 +60,7 @@ func (l *Log[T]) Next() int64 { return l.next }
 // Bytes is the size of the messages that are there, as Append was told.
 func (l *Log[T]) Bytes() int64 { return l.bytes }
 
-// Unacked is the number of messages that were handed to readers, present or
+// Unacked is the number of messages that were handed to consumers, present or
 // gone, and are not settled.
 func (l *Log[T]) Unacked() int { return l.unacked }
 
@@ -73,7 +73,7 @@ func (l *Log[T]) Counts() fifo.Counts {
 }
 
 // Append adds a message of a size in bytes, and removes what is to be kept no
-// longer. A reader with a filter gets it only if it asks for this value.
+// longer. A consumer with a filter gets it only if it asks for this value.
 func (l *Log[T]) Append(v *T, size int64, filter string, now time.Time) {
 	full := len(l.segments) == 0 || l.segments[len(l.segments)-1].bytes >= l.keep.SegmentBytes
 	if full {
@@ -134,7 +134,7 @@ func (l *Log[T]) truncate(end int64) {
 	l.first = end
 }
 
-// Position is where a reader begins.
+// Position is where a consumer begins to read.
 type Position struct {
 	from   from
 	offset int64
@@ -161,7 +161,7 @@ var (
 	Last = Position{from: fromLast}
 )
 
-// Offset is the message of this offset, for which a reader waits if it is yet to
+// Offset is the message of this offset, for which a consumer waits if it is yet to
 // come, or the first if it is gone or the offset is negative.
 func Offset(n int64) Position { return Position{from: fromOffset, offset: n} }
 
@@ -195,7 +195,7 @@ func (l *Log[T]) Purge() int {
 }
 
 // Check reports the first contradiction in the state, or nil. It is for tests,
-// and looks at every segment and reader.
+// and looks at every segment and consumer.
 func (l *Log[T]) Check() error {
 	switch {
 	case len(l.segments) == 0 && l.Ready() > 0, len(l.segments) > 0 && l.segments[0].first != l.first:
@@ -204,7 +204,7 @@ func (l *Log[T]) Check() error {
 		return errors.New("there are more or fewer blocks than messages need")
 	case uint64(l.next)-l.counts.Dropped-l.counts.Purged != uint64(l.Ready()):
 		return errors.New("messages got lost")
-	case l.counts.Delivered-l.counts.Acked-l.counts.Rejected-l.counts.Returned != uint64(l.unacked):
+	case l.counts.Delivered-l.counts.Acked-l.counts.Returned != uint64(l.unacked):
 		return errors.New("deliveries got lost")
 	}
 	for i := range l.first % blockLen {
@@ -220,8 +220,8 @@ func (l *Log[T]) Check() error {
 		return errors.New("the segments' sizes do not add up")
 	}
 	for _, r := range l.readers {
-		if r.unacked < 0 || r.unacked > r.Prefetch {
-			return errors.New("a reader holds more than its prefetch allows")
+		if r.Unacked() > r.Prefetch {
+			return errors.New("a consumer holds more than its prefetch allows")
 		}
 	}
 	return nil

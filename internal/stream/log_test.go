@@ -25,9 +25,9 @@ func filled(keep Retention, n int) *Log[int] {
 var everything = Retention{MaxBytes: -1, SegmentBytes: 100}
 
 // offsets fetches all that a reader may have now.
-func offsets(l *Log[int], r *Reader[int]) (all []uint64) {
+func offsets(l *Log[int], c *fifo.Consumer[int]) (all []uint64) {
 	var batch ring.Ring[fifo.Entry[int]]
-	l.Fetch(r, 0, &batch, false)
+	l.Fetch(c, 0, &batch, false)
 	for e := range batch.All() {
 		all = append(all, e.Seq)
 	}
@@ -61,12 +61,12 @@ func TestPositions(t *testing.T) {
 		{"a time that no int64 holds", Since(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)), []uint64{5}},
 	} {
 		l := filled(everything, 5)
-		r := &Reader[int]{Prefetch: 5}
-		l.Subscribe(r, tc.at)
-		got := offsets(l, r)
+		c := &fifo.Consumer[int]{Prefetch: 5}
+		l.Subscribe(c, tc.at, nil)
+		got := offsets(l, c)
 		for i := 5; len(got) < len(tc.want); i++ {
 			l.Append(&i, 10, "", start)
-			got = append(got, offsets(l, r)...)
+			got = append(got, offsets(l, c)...)
 		}
 		expect(t, tc.name, got, tc.want...)
 	}
@@ -103,27 +103,27 @@ func TestRetentionByAgeRemovesWholeSegments(t *testing.T) {
 
 func TestReaderLeftBehindGoesOnAtTheFirst(t *testing.T) {
 	l := filled(Retention{MaxBytes: 20, SegmentBytes: 10}, 2)
-	r := &Reader[int]{Prefetch: 1}
-	l.Subscribe(r, First)
-	expect(t, "at first", offsets(l, r), 0)
+	c := &fifo.Consumer[int]{Prefetch: 1}
+	l.Subscribe(c, First, nil)
+	expect(t, "at first", offsets(l, c), 0)
 	for i := range 10 {
 		l.Append(&i, 10, "", start)
 	}
-	l.Ack(r, 1)
-	expect(t, "later", offsets(l, r), 10)
+	l.Ack(c, 1)
+	expect(t, "later", offsets(l, c), 10)
 }
 
 // STREAM-2, STREAM-11
 func TestReadersAreIndependent(t *testing.T) {
 	l := filled(everything, 4)
-	fast, slow := &Reader[int]{Prefetch: 3}, &Reader[int]{Prefetch: 1}
-	l.Subscribe(fast, First)
-	l.Subscribe(slow, Offset(2))
+	fast, slow := &fifo.Consumer[int]{Prefetch: 3}, &fifo.Consumer[int]{Prefetch: 1}
+	l.Subscribe(fast, First, nil)
+	l.Subscribe(slow, Offset(2), nil)
 	expect(t, "fast", offsets(l, fast), 0, 1, 2)
 	expect(t, "slow", offsets(l, slow), 2)
 	expect(t, "without credit", offsets(l, slow))
 	l.Ack(fast, 1)
-	l.Return(slow, 1)
+	l.Return(slow, fifo.Entry[int]{})
 	expect(t, "fast", offsets(l, fast), 3)
 	expect(t, "slow", offsets(l, slow), 3)
 	if l.Ready() != 4 {
@@ -147,18 +147,18 @@ func TestFilters(t *testing.T) {
 		{&Filter{Values: []string{"b"}, Unfiltered: true}, []uint64{1, 2, 5}},
 		{&Filter{Values: []string{"d", ""}}, nil},
 	} {
-		r := &Reader[int]{Prefetch: 9, Filter: tc.filter}
-		l.Subscribe(r, First)
-		expect(t, "filtered", offsets(&l, r), tc.want...)
+		c := &fifo.Consumer[int]{Prefetch: 9}
+		l.Subscribe(c, First, tc.filter)
+		expect(t, "filtered", offsets(&l, c), tc.want...)
 	}
 }
 
 // What a reader has fetched stays in memory; so it fetches in portions.
 func TestFetchTakesPortions(t *testing.T) {
 	l := filled(everything, 1000)
-	r := &Reader[int]{Prefetch: 1000}
-	l.Subscribe(r, First)
-	if got := offsets(l, r); len(got) != batchLen || !l.Waits(r) {
+	c := &fifo.Consumer[int]{Prefetch: 1000}
+	l.Subscribe(c, First, nil)
+	if got := offsets(l, c); len(got) != batchLen || !l.Waits(c) {
 		t.Errorf("fetched %d", len(got))
 	}
 }
@@ -171,10 +171,10 @@ func TestMemoryStaysWithinRetention(t *testing.T) {
 		messages /= 10 // under the race detector
 	}
 	l := New[[]byte](Retention{MaxBytes: 1 << 20, SegmentBytes: 1 << 16})
-	var readers [4]Reader[[]byte]
+	var readers [4]fifo.Consumer[[]byte]
 	for i := range readers {
 		readers[i].Prefetch = 100
-		l.Subscribe(&readers[i], First)
+		l.Subscribe(&readers[i], First, nil)
 	}
 	before := heap()
 	read := 0
@@ -186,8 +186,8 @@ func TestMemoryStaysWithinRetention(t *testing.T) {
 		}
 		for j := range readers[:3] {
 			var batch ring.Ring[fifo.Entry[[]byte]]
-			r := &readers[j]
-			l.Fetch(r, r.Unacked(), &batch, false)
+			c := &readers[j]
+			l.Fetch(c, c.Unacked(), &batch, false)
 			read += batch.Len()
 		}
 	}
@@ -225,13 +225,13 @@ func BenchmarkFetch(b *testing.B) {
 				}
 				l.Append(&i, 100, value, start)
 			}
-			r := &Reader[int]{Prefetch: 100, Filter: filter}
-			l.Subscribe(r, First)
+			c := &fifo.Consumer[int]{Prefetch: 100}
+			l.Subscribe(c, First, filter)
 			b.ResetTimer()
 			for range b.N {
 				var batch ring.Ring[fifo.Entry[int]]
-				if l.Fetch(r, r.Unacked(), &batch, false); batch.Len() == 0 || filter != nil {
-					r.next = 0
+				if l.Fetch(c, c.Unacked(), &batch, false); batch.Len() == 0 || filter != nil {
+					l.readers[0].next = 0
 				}
 			}
 		})

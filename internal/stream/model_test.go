@@ -93,8 +93,9 @@ type pair struct {
 }
 
 type both struct {
-	r       *Reader[int]
+	c       *fifo.Consumer[int]
 	next    int // the model's
+	filter  *Filter
 	held    int
 	mayWake bool // asked to be woken
 }
@@ -135,8 +136,8 @@ func (p *pair) append(arg byte) {
 func (p *pair) woken(must func(*both) bool) {
 	woken := p.l.Woken()
 	for _, b := range p.readers {
-		want := b.mayWake && b.held < b.r.Prefetch && must(b)
-		if want != slices.Contains(woken, b.r) {
+		want := b.mayWake && b.held < b.c.Prefetch && must(b)
+		if want != slices.Contains(woken, b.c) {
 			panic(fmt.Sprintf("woken %v, want %v", !want, want))
 		}
 		if want {
@@ -146,7 +147,7 @@ func (p *pair) woken(must func(*both) bool) {
 }
 
 func (b *both) wants(v modelMessage) bool {
-	f := b.r.Filter
+	f := b.filter
 	return f == nil || v.filter == "" && f.Unfiltered || v.filter != "" && slices.Contains(f.Values, v.filter)
 }
 
@@ -164,13 +165,13 @@ func (p *pair) subscribe(arg byte) {
 	if len(p.readers) == 5 {
 		return
 	}
-	b := &both{r: &Reader[int]{Prefetch: 1 + int(arg%4)}}
-	b.r.Owner = b
+	b := &both{c: &fifo.Consumer[int]{Prefetch: 1 + int(arg%4)}}
+	b.c.Owner = b
 	switch arg / 4 % 4 {
 	case 0:
-		b.r.Filter = &Filter{Values: []string{"a"}, Unfiltered: arg%8 == 0}
+		b.filter = &Filter{Values: []string{"a"}, Unfiltered: arg%8 == 0}
 	case 1:
-		b.r.Filter = &Filter{Values: []string{"b", "a"}}
+		b.filter = &Filter{Values: []string{"b", "a"}}
 	}
 	first, end := p.m.first(), len(p.m.all)
 	at := Next
@@ -190,7 +191,7 @@ func (p *pair) subscribe(arg byte) {
 			b.next++
 		}
 	}
-	p.l.Subscribe(b.r, at)
+	p.l.Subscribe(b.c, at, b.filter)
 	p.readers = append(p.readers, b)
 }
 
@@ -201,13 +202,13 @@ func (p *pair) fetch(arg byte) {
 	b := p.readers[int(arg)%len(p.readers)]
 	acked := min(b.held, int(arg/8%4))
 	b.held -= acked
-	want := p.read(b, b.r.Prefetch-b.held)
+	want := p.read(b, b.c.Prefetch-b.held)
 	b.held += len(want)
 	if len(want) > 0 {
 		b.next = want[len(want)-1] + 1
 	}
 	var batch ring.Ring[fifo.Entry[int]]
-	p.l.Fetch(b.r, acked, &batch, arg%2 == 0)
+	p.l.Fetch(b.c, acked, &batch, arg%2 == 0)
 	b.mayWake = arg%2 == 0 || len(want) == 0
 	var got []int
 	for e := range batch.All() {
@@ -219,7 +220,7 @@ func (p *pair) fetch(arg byte) {
 	if !slices.Equal(got, want) {
 		panic(fmt.Sprintf("fetched %v, want %v", got, want))
 	}
-	p.l.Woken() // acking in Fetch may have woken it: then it is awake
+	p.woken(func(*both) bool { return false })
 }
 
 func (p *pair) settle(arg byte) {
@@ -232,11 +233,15 @@ func (p *pair) settle(arg byte) {
 	b.held -= n
 	switch arg / 8 % 3 {
 	case 0:
-		p.l.Ack(b.r, n)
+		p.l.Ack(b.c, n)
 	case 1:
-		p.l.Reject(b.r, n)
+		for range n {
+			p.l.Reject(b.c, fifo.Entry[int]{})
+		}
 	case 2:
-		p.l.Return(b.r, n)
+		for range n {
+			p.l.Return(b.c, fifo.Entry[int]{})
+		}
 	}
 	p.woken(func(x *both) bool { return x == b && n > 0 && len(p.read(b, 1)) > 0 })
 }
@@ -250,8 +255,12 @@ func (p *pair) unsubscribe(arg byte) {
 	unseen := min(b.held, int(arg/32%3))
 	b.held -= unseen
 	b.mayWake = false
-	p.l.Unsubscribe(b.r, unseen)
-	p.l.Woken()
+	var batch ring.Ring[fifo.Entry[int]]
+	for range unseen {
+		batch.PushBack()
+	}
+	p.l.Unsubscribe(b.c, &batch)
+	p.woken(func(*both) bool { return false })
 	p.readers = slices.Delete(p.readers, i, i+1)
 	p.gone = append(p.gone, b)
 }
@@ -263,14 +272,14 @@ func (p *pair) compare() {
 	held, behind := 0, false
 	for _, b := range append(slices.Clone(p.readers), p.gone...) {
 		held += b.held
-		if b.r.Unacked() != b.held || b.r.OutOfCredit() != (b.held == b.r.Prefetch) {
+		if b.c.Unacked() != b.held || b.c.OutOfCredit() != (b.held == b.c.Prefetch) {
 			panic("the numbers of messages that a reader holds differ")
 		}
 	}
 	for _, b := range p.readers {
 		left := len(p.read(b, 1)) > 0
 		behind = behind || left
-		if p.l.Waits(b.r) != (left && b.held < b.r.Prefetch) {
+		if p.l.Waits(b.c) != (left && b.held < b.c.Prefetch) {
 			panic("Waits differs")
 		}
 	}
