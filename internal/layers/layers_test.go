@@ -42,9 +42,10 @@ var layers = []layer{
 	{packages: []string{"internal/layers", "internal/wire/gen"}}, // a test, and a program that writes code
 	{packages: []string{"internal/topic"}, ours: []string{"internal/smap"}},
 	{packages: []string{"internal/fifo"}, ours: []string{"internal/ring", "internal/invariant"}},
+	{packages: []string{"internal/stream"}, ours: []string{"internal/fifo", "internal/ring", "internal/invariant"}},
 	{
 		packages:   []string{"."},
-		ours:       []string{"internal/fifo", "internal/topic", "internal/smap", "internal/invariant", "internal/ring", "internal/hook", "internal/decimal", "internal/erlang"},
+		ours:       []string{"internal/fifo", "internal/stream", "internal/topic", "internal/smap", "internal/invariant", "internal/ring", "internal/hook", "internal/decimal", "internal/erlang"},
 		thirdParty: []string{uuid, xsync},
 	},
 	{packages: []string{"amqpserver"}, ours: []string{".", "internal/wire", "internal/invariant", "internal/hook", "internal/erlang"}, thirdParty: []string{xsync}},
