@@ -110,11 +110,8 @@ func (c *Client) call(ctx context.Context, doing string, f func(*amqp.Channel) e
 		if err == nil || ctx.Err() != nil || err == errClosed {
 			return interrupted(doing, err)
 		}
-		if e, ok := verdict(err); ok {
+		if e, refused := verdict(err); refused || !conn.endedBy(err) {
 			return e
-		}
-		if !conn.isLost() {
-			return err // by amqp091 itself
 		}
 	}
 }

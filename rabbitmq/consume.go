@@ -103,7 +103,7 @@ func (s *subscription) Start(config hook.ConsumeConfig, inlet hook.Inlet) error 
 		if err == nil {
 			break
 		}
-		if e, ok := verdict(err); ok || err == errClosed || !conn.isLost() {
+		if e, refused := verdict(err); refused || err == errClosed || !conn.endedBy(err) {
 			return e
 		}
 	}
@@ -259,9 +259,11 @@ func (s *subscription) reattach() (*feed, error) {
 		if err == nil {
 			return f, nil
 		}
-		if e, ok := verdict(err); ok && errors.Is(e, pocketmq.ErrNotFound) {
+		e, refused := verdict(err)
+		if errors.Is(e, pocketmq.ErrNotFound) {
 			return nil, queueDeleted(s.queue)
-		} else if ok {
+		}
+		if refused || !conn.endedBy(err) {
 			s.client.config.log.Warn("consuming again failed", "queue", s.queue, "consumer", s.config.Tag, "error", e)
 		}
 		if !s.client.config.pause.sleep(s.life, n) {

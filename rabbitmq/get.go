@@ -61,7 +61,7 @@ func (g *getter) get(ctx context.Context, autoAck bool) (pocketmq.Delivery, bool
 		case ctx.Err() != nil:
 			return d, false, interrupted("getting a message", err)
 		}
-		if e, refused := verdict(err); refused || !conn.isLost() {
+		if e, refused := verdict(err); refused || !conn.endedBy(err) {
 			return d, false, e
 		}
 	}

@@ -3,10 +3,12 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -144,6 +146,7 @@ type connection struct {
 	config *config
 	lost   chan struct{} // closed when it is lost, or closed
 	reason *amqp.Error   // set before lost is closed; nil if we closed it
+	broken atomic.Bool   // writing has failed
 
 	mu      sync.Mutex
 	blocked chan struct{} // closed when the broker takes messages again; nil while it does
@@ -216,8 +219,24 @@ func (c *connection) isLost() bool {
 	case <-c.lost:
 		return true
 	default:
-		return c.IsClosed()
+		return c.IsClosed() || c.broken.Load()
 	}
+}
+
+// endedBy reports whether err only says that the connection, or the channel that
+// was used, is gone. What was tried may be tried again on another.
+func (c *connection) endedBy(err error) bool {
+	if c.isLost() || errors.Is(err, amqp.ErrClosed) {
+		return true
+	}
+	var network net.Error
+	if errors.As(err, &network) || errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
+		if !c.broken.Swap(true) {
+			go func() { _ = c.CloseDeadline(time.Now()) }() // amqp091 may not have noticed
+		}
+		return true
+	}
+	return false
 }
 
 func (c *connection) why() error {

@@ -188,6 +188,7 @@ func (r *refusal) Error() string { return r.verdict.Error() }
 
 // outlet is a channel that publishes with confirms.
 type outlet struct {
+	conn     *connection
 	channel  *amqp.Channel
 	requests chan *publication
 	closed   chan struct{} // closed with the channel, after reason is set
@@ -204,7 +205,7 @@ func (c *connection) newOutlet() (*outlet, error) {
 		return nil, c.failure(err)
 	}
 	o := &outlet{
-		channel: ch, requests: make(chan *publication), closed: make(chan struct{}), returns: ch.NotifyReturn(make(chan amqp.Return, 1)),
+		conn: c, channel: ch, requests: make(chan *publication), closed: make(chan struct{}), returns: ch.NotifyReturn(make(chan amqp.Return, 1)),
 	}
 	ended := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
@@ -222,7 +223,7 @@ func (c *connection) newOutlet() (*outlet, error) {
 
 // failure is what an error of amqp091 means to a message.
 func (c *connection) failure(err error) error {
-	if c.isLost() {
+	if c.endedBy(err) {
 		return errAgain
 	}
 	v, _ := verdict(err)
@@ -237,6 +238,7 @@ func (o *outlet) write() {
 		case p := <-o.requests:
 			confirm, err := o.channel.PublishWithDeferredConfirm(p.exchange, p.key, p.mandatory, false, p.message)
 			if err != nil {
+				o.conn.endedBy(err)
 				confirm = nil
 			}
 			p.sent <- confirm
