@@ -64,7 +64,6 @@ type publication struct {
 	mandatory     bool
 	alone         bool // needs an outlet of its own
 	message       amqp.Publishing
-	sent          chan *amqp.DeferredConfirmation // gets nil if it could not be sent
 }
 
 func newPublication(exchange, key string, m *pocketmq.Message, opts []pocketmq.PublishOption) (*publication, error) {
@@ -86,7 +85,7 @@ func newPublication(exchange, key string, m *pocketmq.Message, opts []pocketmq.P
 	}
 	return &publication{
 		exchange: exchange, key: key, mandatory: mandatory, alone: mandatory || mayFailAlone(m),
-		message: toPublishing(m), sent: make(chan *amqp.DeferredConfirmation, 1),
+		message: toPublishing(m),
 	}, nil
 }
 
@@ -186,11 +185,17 @@ type refusal struct{ verdict error }
 
 func (r *refusal) Error() string { return r.verdict.Error() }
 
+// request asks an outlet to send a message.
+type request struct {
+	*publication
+	sent chan *amqp.DeferredConfirmation // gets nil if it could not be sent
+}
+
 // outlet is a channel that publishes with confirms.
 type outlet struct {
 	conn     *connection
 	channel  *amqp.Channel
-	requests chan *publication
+	requests chan request
 	closed   chan struct{} // closed with the channel, after reason is set
 	reason   error         // a *refusal, or errAgain
 	returns  chan amqp.Return
@@ -205,7 +210,7 @@ func (c *connection) newOutlet() (*outlet, error) {
 		return nil, c.failure(err)
 	}
 	o := &outlet{
-		conn: c, channel: ch, requests: make(chan *publication), closed: make(chan struct{}), returns: ch.NotifyReturn(make(chan amqp.Return, 1)),
+		conn: c, channel: ch, requests: make(chan request, maxWaiting), closed: make(chan struct{}), returns: ch.NotifyReturn(make(chan amqp.Return, 1)),
 	}
 	ended := ch.NotifyClose(make(chan *amqp.Error, 1))
 	go func() {
@@ -230,6 +235,9 @@ func (c *connection) failure(err error) error {
 	return v
 }
 
+// maxWaiting is how many messages may wait to be written to an outlet.
+const maxWaiting = 64
+
 // write sends what is published, in a goroutine of its own: a connection that
 // does not take any more knows no context.
 func (o *outlet) write() {
@@ -250,8 +258,9 @@ func (o *outlet) write() {
 
 // publish publishes a message and waits for the broker's answer.
 func (o *outlet) publish(ctx context.Context, p *publication) error {
+	r := request{p, make(chan *amqp.DeferredConfirmation, 1)}
 	select {
-	case o.requests <- p:
+	case o.requests <- r:
 	case <-o.closed:
 		return o.reason
 	case <-ctx.Done():
@@ -259,7 +268,9 @@ func (o *outlet) publish(ctx context.Context, p *publication) error {
 	}
 	var confirm *amqp.DeferredConfirmation
 	select {
-	case confirm = <-p.sent:
+	case confirm = <-r.sent:
+	case <-o.closed:
+		return o.reason
 	case <-ctx.Done():
 		return ctx.Err()
 	}
