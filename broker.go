@@ -108,8 +108,8 @@ func (b *Broker) check(ctx context.Context) error {
 
 // publish routes a message and gives it to its queues.
 func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *Message, flags PublishOption) error {
-	if len(key) > maxShortString {
-		return invalid("the routing key has %d bytes; AMQP allows %d", len(key), maxShortString)
+	if err := checkKey("routing key", key); err != nil {
+		return err
 	}
 	x, ok := b.exchanges.Load(name)
 	if !ok {
@@ -368,11 +368,8 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	if err := checkName("queue", name); err != nil {
 		return nil, err
 	}
-	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
-		c.err = invalid("MaxLength and Unbounded contradict each other")
-	}
-	if c.err != nil {
-		return nil, c.err
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -542,8 +539,8 @@ func (r *bindRequest) check() error {
 			return err
 		}
 	}
-	if len(r.key) > maxShortString {
-		return invalid("the binding key has %d bytes; AMQP allows %d", len(r.key), maxShortString)
+	if err := checkKey("binding key", r.key); err != nil {
+		return err
 	}
 	return checkTable("arguments", r.args, 0)
 }
@@ -798,6 +795,13 @@ func checkName(what, name string) error {
 		return invalid("the %s name '%.20s...' has %d bytes; AMQP allows %d", what, name, len(name), maxShortString)
 	case !utf8.ValidString(name):
 		return invalid("the %s name %q is not valid UTF-8", what, name)
+	}
+	return nil
+}
+
+func checkKey(what, key string) error {
+	if len(key) > maxShortString {
+		return invalid("the %s has %d bytes; AMQP allows %d", what, len(key), maxShortString)
 	}
 	return nil
 }

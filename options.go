@@ -68,6 +68,14 @@ type queueConfig struct {
 	err                                                error
 }
 
+// check reports the first option that was wrong, or that contradicts another.
+func (c *queueConfig) check() error {
+	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
+		return invalid("MaxLength and Unbounded contradict each other")
+	}
+	return c.err
+}
+
 type bindConfig struct{ args Table }
 
 type deleteConfig struct{ ifUnused, ifEmpty bool }

@@ -367,6 +367,7 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	}
 	for _, h := range back {
 		h.window.Load().offer()
+		h.relay.returnAll()
 	}
 	if queueEnded {
 		q.broker.forgetQueue(q)
