@@ -20,6 +20,7 @@ func init() {
 		return err == nil
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
+	hook.Reserve = func(w any, n int) { w.(*Window).put(-n) }
 	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)

@@ -29,19 +29,41 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 // setWindow changes the limit that the channel's consumers share, also those
 // that are running (QOS-3, QOS-6).
 func (ch *channel) setWindow(n int) {
-	if ch.window != nil {
+	switch {
+	case ch.window == nil && n > 0:
+		ch.openWindow(n)
+	case ch.window == nil:
+	case n == 0:
+		hook.Reserve(ch.window, -ch.reserved)
+		ch.reserved, ch.limited = 0, false
+		ch.window.Resize(0)
+	default:
+		ch.reserve()
 		ch.window.Resize(n)
+	}
+}
+
+// reserve takes what was got and is not settled out of a limit that begins now. Like
+// RabbitMQ, which calls it obscure, the channel never gives that back.
+func (ch *channel) reserve() {
+	if ch.limited {
 		return
 	}
-	if n == 0 {
-		return
-	}
+	ch.mu.Lock()
+	ch.reserved, ch.limited = ch.unacked.got(), true
+	ch.mu.Unlock()
+	hook.Reserve(ch.window, ch.reserved)
+}
+
+// openWindow sets the limit for the first time.
+func (ch *channel) openWindow(n int) {
 	w, err := pocketmq.NewWindow(n)
 	if err != nil {
 		return // n is positive
 	}
-	ch.mu.Lock()
 	ch.window = w
+	ch.reserve()
+	ch.mu.Lock()
 	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
 		running = append(running, k.core)
@@ -201,7 +223,7 @@ func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool) {
 	defer ch.mu.Unlock()
 	ch.lastTag++
 	if !noAck {
-		ch.unacked.add(ch.lastTag, d)
+		ch.unacked.add(ch.lastTag, ch.conn.age(), d)
 	}
 	ch.conn.out.sendContent(ch.id, &wire.BasicGetOk{
 		DeliveryTag: ch.lastTag, Redelivered: d.Redelivered, Exchange: d.Exchange, RoutingKey: d.RoutingKey,

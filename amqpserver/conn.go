@@ -43,6 +43,8 @@ type conn struct {
 	unchecked int           // bytes published since the memory was looked at
 	acking    []*channel    // have confirms to send
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
+	tick      time.Time     // when to look at the channels next; zero = never
+	deadline  time.Time     // of reading, as source set it; zero = it did not
 	closing   bool          // connection.close was sent: the read deadline stays
 
 	admission       *admission // nil = none; server.mu guards it
@@ -147,8 +149,12 @@ func (c *conn) serve() error {
 func (c *conn) run() error {
 	for {
 		f, err := c.read()
-		if err == nil {
+		switch err {
+		case nil:
 			err = c.frame(f)
+		case errTick:
+			c.checkTimeouts()
+			continue
 		}
 		if err != nil {
 			return c.reason(err)
@@ -322,6 +328,7 @@ type source struct{ c *conn }
 var (
 	errForced      = errors.New("amqpserver: closed by the server")
 	errInterrupted = errors.New("amqpserver: reading ahead is over")
+	errTick        = errors.New("amqpserver: time to look at the channels")
 )
 
 func (s source) Read(b []byte) (int, error) {
@@ -329,19 +336,43 @@ func (s source) Read(b []byte) (int, error) {
 	if c.closing {
 		return c.nc.Read(b)
 	}
-	if c.silence > 0 {
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.silence))
+	began := time.Now()
+	for now := began; ; {
+		c.setDeadline(began, now)
+		// Whoever wants the reader to return sets its deadline after the reason, so one
+		// of the two is seen.
+		if why := c.mustReturn(); why != nil {
+			return 0, why
+		}
+		n, err := c.nc.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if why := c.mustReturn(); why != nil {
+			return 0, why
+		}
+		switch now = time.Now(); {
+		case c.deadline.IsZero(), c.silence > 0 && now.Sub(began) >= c.silence:
+			return 0, err
+		case !c.tick.IsZero() && !now.Before(c.tick):
+			c.tick = now.Add(tickInterval)
+			return 0, errTick
+		}
 	}
-	// Whoever wants the reader to return sets its deadline after the reason, so one
-	// of the two is seen.
-	if err := c.mustReturn(); err != nil {
-		return 0, err
+}
+
+// setDeadline makes a read that began some time ago return when the peer has been
+// silent for too long, or at the next tick; or earlier: a deadline that is not over
+// stays, since to move it for every read would cost more than the read.
+func (c *conn) setDeadline(began, now time.Time) {
+	if c.silence == 0 && c.tick.IsZero() || c.deadline.After(now) {
+		return
 	}
-	n, err := c.nc.Read(b)
-	if why := c.mustReturn(); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && why != nil {
-		return 0, why
+	c.deadline = c.tick
+	if dead := began.Add(c.silence); c.silence > 0 && (c.tick.IsZero() || dead.Before(c.tick)) {
+		c.deadline = dead
 	}
-	return n, err
+	_ = c.nc.SetReadDeadline(c.deadline)
 }
 
 // mustReturn reports why the reader is to return although the client may send more.

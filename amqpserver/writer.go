@@ -146,6 +146,7 @@ func (k *consumer) fetch(n int) (more bool) {
 	ch := k.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	now := ch.conn.age()
 	for range n {
 		if !k.started || k.gone || !ch.conn.out.hasRoom() {
 			return k.started && !k.gone
@@ -158,16 +159,16 @@ func (k *consumer) fetch(n int) (more bool) {
 		if !ok {
 			return false
 		}
-		ch.deliver(&d, k.noAck)
+		ch.deliver(&d, k.noAck, now)
 	}
 	return true
 }
 
 // deliver sends a delivery. ch.mu is held.
-func (ch *channel) deliver(d *pocketmq.Delivery, noAck bool) {
+func (ch *channel) deliver(d *pocketmq.Delivery, noAck bool, now time.Duration) {
 	ch.lastTag++
 	if !noAck {
-		ch.unacked.add(ch.lastTag, d)
+		ch.unacked.add(ch.lastTag, now, d)
 	}
 	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)
 }

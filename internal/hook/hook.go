@@ -24,6 +24,10 @@ var (
 	// holds of their queues.
 	EndConsumers func(session any)
 
+	// Reserve takes n units of a *pocketmq.Window for nobody; less than 0 gives them
+	// back, without telling those who wait for them.
+	Reserve func(window any, n int)
+
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
 
