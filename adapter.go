@@ -36,6 +36,7 @@ func init() {
 		}
 		return x.kind, x.internal, true
 	}
+	hook.CheckExpiration = checkExpiration
 	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }

@@ -17,10 +17,14 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
 		return notImplemented("prefetch_size!=0 (%d)", m.PrefetchSize)
 	}
-	if m.Global && ch.conn.server.compat < V4_3 {
-		ch.setWindow(int(m.PrefetchCount))
-	} else {
+	switch {
+	case ch.conn.server.compat >= V4_3: // QOS-9
 		ch.prefetch = int(m.PrefetchCount)
+	case m.Global:
+		ch.setWindow(int(m.PrefetchCount))
+	default:
+		ch.prefetch = int(m.PrefetchCount)
+		ch.setWindow(0) // as in RabbitMQ: both limits hold only if this one comes first
 	}
 	ch.answer(false, &wire.BasicQosOk{})
 	return nil
@@ -126,7 +130,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	if tag == "" {
 		tag = "amq.ctag-" + randomName()
 	}
-	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck}
+	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck, replies: isReplyName(queue)}
 	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
 	if err != nil {
 		return err

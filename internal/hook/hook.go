@@ -47,6 +47,9 @@ var (
 	// beginning with "amq.".
 	ReservedName func() any
 
+	// CheckExpiration reports what is wrong with the property expiration of a message.
+	CheckExpiration func(expiration string) error
+
 	// Integer reads an integer of any width from a table. If v is none, why tells
 	// so in RabbitMQ's words.
 	Integer func(v any) (n int64, why string)
