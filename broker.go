@@ -39,6 +39,7 @@ type Broker struct {
 	mu       sync.Mutex // taken before all other locks
 	root     *Session
 	sessions map[*Session]struct{} // without root
+	policies policies
 }
 
 // The phases of a broker's life.
@@ -427,7 +428,7 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
 		return err
 	}
-	switch limit := q.declared.maxLength; {
+	switch limit := settingsOf(q.defaults, q.args).maxLength; {
 	case c.unbounded && limit >= 0:
 		return at.differs("x-max-length", "none", limit)
 	case q.unbounded && !c.unbounded && !c.rabbitMQ:
@@ -721,7 +722,8 @@ func (b *Broker) close() error {
 	b.mu.Lock()
 	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
 	b.mu.Unlock()
-	lost := cmp.Or(b.endQueues(), b.endDelays())
+	delayed := b.endDelays() // first: what they have released is in queues then
+	lost := cmp.Or(b.endQueues(), delayed)
 	b.endSessions(sessions, errBrokerClosed)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -758,6 +760,7 @@ func (b *Broker) endDelays() (lost error) {
 			continue
 		}
 		n := x.delays.end(errBrokerClosed)
+		x.delays.settle()
 		if n == 0 {
 			continue
 		}

@@ -50,10 +50,11 @@
 // # Back-pressure
 //
 // A queue holds at most [DefaultMaxLength] waiting messages, unless declared with
-// [MaxLength] or [Unbounded]. When it is full, Publish waits for room until its
-// context ends; [Overflow] can make it drop the oldest message or return
-// [ErrQueueFull] instead. Messages that consumers hold do not count: those are
-// bounded by Prefetch, and Prefetch(0) lets a consumer hold any number.
+// [MaxLength] or [Unbounded], or a [Policy] says otherwise. When it is full, Publish
+// waits for room until its context ends; [Overflow] can make it drop the oldest
+// message or return [ErrQueueFull] instead. Messages that consumers hold do not
+// count: those are bounded by Prefetch, and Prefetch(0) lets a consumer hold any
+// number.
 //
 // Publish fills the queues of a message one after the other, so the slowest of
 // them sets the pace for all. And whoever keeps a queue full must not wait for

@@ -33,7 +33,8 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	declared   settings // by its arguments
+	defaults   settings // of whoever declared it, where its arguments are silent
+	wire       bool     // declared over a connection
 	version    version  // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
@@ -50,6 +51,7 @@ type queue struct {
 	fifo      fifo.Queue[item] // guarded by mu, and so is all below
 	plain     bool             // settings.plain()
 	settings  settings
+	policies  inForce
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -84,11 +86,16 @@ type waiter struct {
 	done chan error // gets nil once the item is in the queue
 }
 
+// newQueue returns a queue with the policies of this moment; b.mu is held.
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
-	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, version: c.version, broker: b}
+	q := &queue{
+		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
+		defaults: c.defaultSettings(), wire: c.wire, version: c.version, broker: b,
+	}
 	q.self.queues = []*queue{q}
-	q.declared = settingsOf(c.defaultSettings(), c.args)
-	q.settings, q.plain = q.declared, q.declared.plain()
+	q.policies = b.policies.match(q.subject())
+	q.settings = settingsOf(q.defaults, q.policies.merge(q.args, "x-"))
+	q.plain = q.settings.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
 	if b.phase.Load() != open {
 		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
@@ -252,6 +259,16 @@ func (q *queue) admitWaiters() {
 		q.waiters = nil
 		q.setEager(eagerWaiters, false)
 	}
+}
+
+// resolveWaiters lets all waiting publishers go, in a queue that does not make them
+// wait any more.
+func (q *queue) resolveWaiters() {
+	for _, w := range q.waiters {
+		w.done <- q.putOrRefuse(&w.item)
+	}
+	q.waiters = nil
+	q.setEager(eagerWaiters, false)
 }
 
 // setEager changes q.eager; q.mu is held.

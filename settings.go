@@ -1,16 +1,14 @@
 package pocketmq
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
 // settings are what is in force for a queue, now: what its arguments ask for,
-// where they are silent the defaults of who declared it. A policy is a table of
-// the same arguments. It takes effect by merging it with the queue's arguments,
-// key by key, the lesser number or the argument before the policy (POL-6, POL-7),
-// and giving the result to settingsOf and what comes of it to (*queue).apply.
+// and where they are silent, policies and the defaults of who declared it.
 type settings struct {
 	overflow      OverflowPolicy
 	maxLength     int           // messages that may wait; negative = any number
@@ -81,13 +79,39 @@ func (s *settings) limits() fifo.Limits[item] {
 // without a further look at the settings.
 func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 }
 
-// apply puts settings into force, at once: a lower limit trims the queue now,
-// while a new TTL is for the messages that come in from now on (POL-9, POL-11).
-func (q *queue) apply(s settings) {
+// subject is what policies look at.
+func (q *queue) subject() subject {
+	kind := queueGroups[q.args["x-queue-type"]]
+	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
+	if !q.wire { // it has a delivery limit, whatever its type
+		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
+	}
+	return s
+}
+
+// queueGroups are the groups of queues by x-queue-type.
+var queueGroups = map[any]ApplyTo{
+	nil: ApplyToClassicQueues, classicType: ApplyToClassicQueues, "quorum": ApplyToQuorumQueues, "stream": ApplyToStreams,
+}
+
+// apply puts policies into force, at once: a lower limit trims the queue now, while
+// a new TTL is for the messages that come in from now on (POL-9, POL-11).
+func (q *queue) apply(f inForce) {
+	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.lock()
 	defer q.unlock()
-	q.settings = s
+	if q.gone != nil || f == q.policies {
+		return
+	}
+	q.policies = f
 	q.plain = s.plain()
 	q.fifo.SetLimits(s.limits())
+	if q.settings.overflow == DropHead { // as in RabbitMQ: the limit counts before a new overflow policy
+		q.dropHead()
+	}
+	q.settings = s
+	if s.overflow != Block {
+		q.resolveWaiters()
+	}
 	q.restartExpiry()
 }

@@ -22,8 +22,11 @@ type ExchangeStats struct {
 	Durable    bool
 	AutoDelete bool
 	Internal   bool
-	Alternate  string         // the alternate exchange; "" is none, or the default exchange
-	Bindings   []BindingStats // that lead away from it, by destination and key
+	Alternate  string // the alternate exchange; "" is none, or the default exchange
+
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
+
+	Bindings []BindingStats // that lead away from it, by destination and key
 
 	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
@@ -47,6 +50,8 @@ type QueueStats struct {
 	MaxLength  int   // messages that may wait; -1 is any number
 	MaxBytes   int64 // bytes of their bodies; -1 is any number
 	Overflow   OverflowPolicy
+
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
 
 	Ready             int // messages that wait for a consumer
 	Unacked           int // messages held by consumers or taken with Get, and not settled
@@ -122,7 +127,7 @@ func (s Stats) Exchange(name string) (ExchangeStats, bool) {
 
 func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	s := ExchangeStats{
-		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternate,
+		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternateName(),
 		Published: x.published.Load(), Unroutable: x.unroutable.Load(),
 	}
 	if x.delays != nil {
@@ -130,6 +135,7 @@ func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s.Policy, s.OperatorPolicy = x.inForce.user.name(), x.inForce.operator.name()
 	for _, n := range x.bindings {
 		s.Bindings = append(s.Bindings, BindingStats{
 			Destination: n.to.name(), ToExchange: n.to.exchange != nil, Key: n.key, Arguments: maps.Clone(n.args),
@@ -149,6 +155,7 @@ func (q *queue) stats() QueueStats {
 	s := QueueStats{
 		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
+		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
 		Ready: q.fifo.Ready(), Unacked: q.fifo.Unacked(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
