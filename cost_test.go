@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -175,4 +176,19 @@ func TestPluginExchangesRouteWithoutAllocating(t *testing.T) {
 			}))
 		})
 	}
+}
+
+func TestDelayedMessageTakesAtMost128Bytes(t *testing.T) {
+	const n = 200_000
+	b := newBroker(t)
+	exchange(t, b, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct))
+	m := delayed(t, "a", time.Hour)
+	before := heap()
+	for range n {
+		must(t, b.Publish(ctx, "late", "k", m))
+	}
+	each := float64(heap()-before) / n
+	t.Logf("%.1f bytes each", each)
+	require.LessOrEqual(t, each, 128.0)
+	runtime.KeepAlive(b)
 }
