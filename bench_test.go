@@ -331,3 +331,32 @@ func BenchmarkDeclareQueue(b *testing.B) {
 		must(b, err)
 	}
 }
+
+// BenchmarkDelay delays messages, with a million others waiting, and routes them
+// when they are due.
+func BenchmarkDelay(b *testing.B) {
+	br := pocketmq.New()
+	defer br.Close()
+	must(b, br.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct), pocketmq.MaxDelayed(1<<24)))
+	_, err := br.DeclareQueue(ctx, "q", pocketmq.MaxLength(10), pocketmq.Overflow(pocketmq.DropHead))
+	must(b, err)
+	must(b, br.Bind(ctx, "q", "late", "k"))
+	hour, now := msg("a"), msg("a")
+	must(b, hour.SetDelay(time.Hour))
+	must(b, now.SetDelay(time.Millisecond))
+	for range 1_000_000 {
+		must(b, br.Publish(ctx, "late", "k", hour))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		must(b, br.Publish(ctx, "late", "k", now))
+	}
+	for {
+		x, _ := br.Stats().Exchange("late")
+		if x.Delayed == 1_000_000 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

@@ -94,3 +94,8 @@ func (s *Session) Remembered() int {
 	defer s.mu.Unlock()
 	return len(s.consumers) + len(s.ended) + len(s.got) + len(s.owned)
 }
+
+// WithPolicies are the arguments of a queue, with these definitions of policies.
+func WithPolicies(args, user, operator Table) Table {
+	return inForce{&policy{Policy: Policy{Definition: user}}, &policy{Policy: Policy{Definition: operator}}}.merge(args, "x-")
+}

@@ -20,6 +20,11 @@ func newMessage(properties []byte) *pocketmq.Message {
 // was published in this process, and whether it is a copy, which may differ.
 func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { return hook.Properties(m) }
 
+// connection makes a session behave as a connection to this version of RabbitMQ.
+func connection(v Compatibility) pocketmq.SessionOption {
+	return hook.Connection(int(v)).(pocketmq.SessionOption)
+}
+
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
 func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }

@@ -43,6 +43,11 @@ var (
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
+	// Connection returns a pocketmq.SessionOption for a connection to a server that
+	// behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It includes
+	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
+	Connection func(version int) any
+
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".
 	ReservedName func() any
