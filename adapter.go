@@ -10,7 +10,7 @@ import (
 // What packages of this module may do beyond the exported API.
 func init() {
 	hook.NewMessage = func(properties []byte) any { return newReceivedMessage(properties) }
-	hook.Properties = func(m any) []byte { return m.(*Message).receivedProperties() }
+	hook.Properties = func(m any) ([]byte, bool) { return m.(*Message).receivedProperties() }
 	hook.Route = func(s any, exchange, key string, m any) (func(context.Context, bool) error, error) {
 		return s.(*Session).route(exchange, key, m.(*Message))
 	}
@@ -26,9 +26,22 @@ func init() {
 		}
 		return x.kind, x.internal, true
 	}
+	hook.Connection = func(v int) any {
+		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
+	}
 	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
+
+// version is a version of RabbitMQ, where they differ in what the core does. The
+// Go API follows 4.0, and a connection its server's compatibility level.
+type version int
+
+const (
+	_ version = iota // 3.10
+	v4_0
+	v4_3
+)
 
 // route is the first part of Publish: it finds the queues that a message goes to.
 // The function that it returns is the second. In between, transactions hold
@@ -91,12 +104,24 @@ func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message)
 	return names
 }
 
-// received are the properties of a message as they came over a connection. They
-// are passed on as they are, which keeps also what Message has no place for,
-// such as a property that is present and empty.
-type received struct {
-	message    *Message // that they belong to; a copy may have been changed
+// origin is what a message has beside its fields, which nobody sees.
+type origin struct {
+	message *Message // that it belongs to; a copy may have been changed
+	// The properties as they came over a connection. They are passed on as they are,
+	// which keeps also what Message has no place for, such as a property that is
+	// present and empty.
 	properties []byte
+	changed    bool     // of the properties, headers and expiration are others now
+	dead       bool     // it is a dead letter
+	bcc        []string // the routing keys of BCC, which lead a dead message to the same queues again
+}
+
+// own returns m's origin, or nil.
+func (m *Message) own() *origin {
+	if m.origin == nil || m.origin.message != m {
+		return nil
+	}
+	return m.origin
 }
 
 // newReceivedMessage returns a message that came with these properties, of which
@@ -104,16 +129,25 @@ type received struct {
 func newReceivedMessage(properties []byte) *Message {
 	m := &struct { // one allocation: they live and die together
 		Message
-		received
+		origin
 	}{}
-	m.received = received{&m.Message, properties}
-	m.Message.received = &m.received
+	m.origin = origin{message: &m.Message, properties: properties}
+	m.Message.origin = &m.origin
 	return &m.Message
 }
 
-func (m *Message) receivedProperties() []byte {
-	if m.received == nil || m.received.message != m {
-		return nil
+func (m *Message) receivedProperties() (properties []byte, changed bool) {
+	if o := m.own(); o != nil {
+		return o.properties, o.changed
 	}
-	return m.received.properties
+	return nil, false
+}
+
+// change gives m, a copy of another message, an origin of its own.
+func (m *Message) change(from *Message) *origin {
+	m.origin = &origin{message: m, changed: true}
+	if o := from.own(); o != nil {
+		m.origin.properties, m.origin.bcc = o.properties, o.bcc
+	}
+	return m.origin
 }

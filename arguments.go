@@ -46,23 +46,25 @@ type argument struct {
 	compared bool
 	// others is set for arguments of quorum queues and streams only (ARGS-2).
 	others bool
+	// native is set for arguments of others that queues here have, too, if they are
+	// not declared over a connection.
+	native bool
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
-// What takes effect is read in newQueue.
+// What takes effect is read by settingsOf.
 var arguments = []argument{
-	{key: "x-expires", check: checkPositiveTime, supported: never, compared: true},
-	{key: "x-message-ttl", check: checkTime, supported: never, compared: true},
-	{key: "x-dead-letter-exchange", supported: never, compared: true}, // checked by checkDeadLetters
-	{key: "x-dead-letter-routing-key", check: checkString, supported: never, compared: true},
+	{key: "x-expires", check: checkPositiveTime, compared: true},
+	{key: "x-message-ttl", check: checkTime, compared: true},
+	{key: "x-dead-letter-exchange", compared: true}, // checked by checkQueueArgument
+	{key: "x-dead-letter-routing-key", check: checkString, compared: true},
 	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), others: true},
 	{key: "x-max-length", check: checkNotNegative, compared: true},
-	{key: "x-max-length-bytes", check: checkNotNegative, supported: never, compared: true},
+	{key: "x-max-length-bytes", check: checkNotNegative, compared: true},
 	{key: "x-max-in-memory-length", check: checkNotNegative, others: true},
 	{key: "x-max-in-memory-bytes", check: checkNotNegative, others: true},
 	{key: "x-max-priority", check: checkMaxPriority, supported: isZero, compared: true},
-	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"),
-		supported: func(v any) bool { return v != "reject-publish-dlx" }, compared: true},
+	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), compared: true},
 	{key: "x-queue-mode", check: checkQueueMode, compared: true},
 	{key: "x-queue-version", check: checkQueueVersion, compared: true},
 	{key: "x-single-active-consumer", check: checkBool, supported: func(v any) bool { return v != true }, compared: true},
@@ -72,7 +74,7 @@ var arguments = []argument{
 	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, others: true},
 	{key: "x-initial-cluster-size", check: checkPositive, others: true},
 	{key: "x-queue-leader-locator", others: true},
-	{key: "x-delivery-limit", others: true},
+	{key: "x-delivery-limit", others: true, native: true, compared: true},
 	{key: "x-queue-master-locator", compared: true},
 }
 
@@ -90,7 +92,8 @@ var comparedArguments = func() (keys []string) {
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
 // first what RabbitMQ refuses, then what is missing here.
-func (w where) checkQueueArguments(args Table) error {
+func (w where) checkQueueArguments(c queueConfig) error {
+	args := c.args
 	if len(args) == 0 {
 		return nil
 	}
@@ -98,17 +101,17 @@ func (w where) checkQueueArguments(args Table) error {
 		return err
 	}
 	for _, a := range arguments {
-		if err := w.checkQueueArgument(a, args); err != nil {
+		if err := w.checkQueueArgument(a, args, c.wire); err != nil {
 			return err
 		}
 	}
-	return w.checkSupported(args)
+	return w.checkSupported(args, c.wire)
 }
 
-func (w where) checkQueueArgument(a argument, args Table) error {
+func (w where) checkQueueArgument(a argument, args Table, wire bool) error {
 	v, ok := args[a.key]
 	switch {
-	case !ok || a.key == "x-overflow" && v == Block.String(): // Block is ours alone
+	case !ok || a.key == "x-overflow" && v == Block.String() && !wire: // Block is ours alone
 		return nil
 	case a.key == "x-dead-letter-exchange":
 		if _, ok := v.(string); !ok {
@@ -127,7 +130,7 @@ func (w where) checkQueueArgument(a argument, args Table) error {
 
 // checkSupported refuses arguments that are valid, but of other types of queues
 // (ARGS-2), or for something that does not exist here yet.
-func (w where) checkSupported(args Table) error {
+func (w where) checkSupported(args Table, wire bool) error {
 	if kind, ok := args["x-queue-type"]; ok && kind != classicType {
 		return notSupported("queue '%s' in vhost '%s': queue type '%v' is not supported, only 'classic' is", w.name, w.vhost, kind)
 	}
@@ -135,7 +138,7 @@ func (w where) checkSupported(args Table) error {
 		v, ok := args[a.key]
 		switch {
 		case !ok:
-		case a.others:
+		case a.others && (wire || !a.native):
 			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
 				a.key, w.name, w.vhost)
 		case a.supported != nil && !a.supported(v):
@@ -300,8 +303,6 @@ func checkQueueType(v any) string {
 	}
 	return unacceptable(v)
 }
-
-func never(any) bool { return false }
 
 func isZero(v any) bool {
 	n, why := integerArgument(v)

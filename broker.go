@@ -23,6 +23,7 @@ import (
 type Broker struct {
 	vhost string
 	log   *slog.Logger
+	born  time.Time // see now
 
 	phase    atomic.Int32
 	draining chan struct{} // closed when Shutdown begins
@@ -49,7 +50,7 @@ const (
 // amq.fanout, amq.topic, amq.headers and amq.match.
 func New(opts ...Option) *Broker {
 	b := &Broker{
-		vhost: "/", log: slog.New(slog.DiscardHandler),
+		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
 		draining: make(chan struct{}), drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
 	}
 	for _, o := range opts {
@@ -288,10 +289,12 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if q, err := b.findQueue(name); err == nil {
+	q, err := b.findQueue(name)
+	switch {
+	case err == nil && q.use():
 		return q, b.sameQueue(s, q, c)
-	} else if c.passive {
-		return nil, err
+	case c.passive:
+		return nil, b.noQueue(name)
 	}
 	switch {
 	case name == "":
@@ -299,7 +302,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	case strings.HasPrefix(name, "amq.") && !c.reserved:
 		return nil, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
 	}
-	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c.args); err != nil {
+	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c); err != nil {
 		return nil, err
 	}
 	var owner *Session
@@ -307,7 +310,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		owner = s.owner()
 		c.durable = false // its end is its session's (QUEUE-19)
 	}
-	q := newQueue(b, name, c, owner)
+	q = newQueue(b, name, c, owner)
 	if owner != nil && !owner.own(q) {
 		return nil, errSessionClosed // meanwhile: nobody would delete the queue
 	}
@@ -336,7 +339,7 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
 		return err
 	}
-	switch limit := q.fifo.Limit(); {
+	switch limit := q.declared.maxLength; {
 	case c.unbounded && limit >= 0:
 		return at.differs("x-max-length", "none", limit)
 	case q.unbounded && !c.unbounded && !c.rabbitMQ:
@@ -470,7 +473,11 @@ func (b *Broker) findQueue(name string) (*queue, error) {
 	if q, ok := b.queues.Load(name); ok && !q.isGone() {
 		return q, nil
 	}
-	return nil, notFound("no queue '%s' in vhost '%s'", name, b.vhost)
+	return nil, b.noQueue(name)
+}
+
+func (b *Broker) noQueue(name string) error {
+	return notFound("no queue '%s' in vhost '%s'", name, b.vhost)
 }
 
 func (b *Broker) noExchange(name string) error {
@@ -578,7 +585,7 @@ func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
 		published += q.fifo.Counts().Published
-		busy = busy || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
+		busy = busy || q.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
 		q.release()
 	}
 	return published, busy

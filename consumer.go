@@ -240,6 +240,7 @@ func (c *Consumer) tryReceive(autoAck, park bool, d *Delivery) (ok bool, err err
 func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	q := c.queue
 	q.mu.Lock()
+	q.tick()
 	c.mu.Lock()
 	if c.batch.Len() == 0 && c.err == nil {
 		acked := c.takeAcked()

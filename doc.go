@@ -25,7 +25,8 @@
 //     What one goroutine publishes to a queue is received in that order by a
 //     consumer that is alone and receives in one goroutine.
 //   - At least once: a message leaves its queue only when it is acked, rejected,
-//     dropped by [DropHead], purged, or deleted with the queue. If its delivery is
+//     dropped by [DropHead], expired, purged, or deleted with the queue; [DeadLetter]
+//     names what gets it then, but for the last two. If its delivery is
 //     nacked with requeue, or its consumer or session is closed before it is
 //     settled, it is delivered again, with Redelivered set. There is no time limit
 //     for settling. With [AutoAck] it is delivered at most once.

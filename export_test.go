@@ -94,3 +94,9 @@ func (s *Session) Remembered() int {
 	defer s.mu.Unlock()
 	return len(s.consumers) + len(s.ended) + len(s.got) + len(s.owned)
 }
+
+// Apply puts arguments into force for a queue that exists, as a policy does.
+func (b *Broker) Apply(queue string, args Table) {
+	q, _ := b.queues.Load(queue)
+	q.apply(settingsOf(q.declared, args))
+}

@@ -49,6 +49,7 @@ func (h *holder) mustFlush() bool {
 // flush hands the acks in now, and lets the queue act on it.
 func (h *holder) flush() {
 	h.queue.mu.Lock()
+	h.queue.tick()
 	h.collect()
 	h.unlock()
 }
@@ -137,6 +138,7 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if h.closed {
 		return d, false, errSessionClosed
 	}
+	q.restartExpiry() // TTL-9
 	e, ok := q.fifo.Get()
 	if !ok {
 		return d, false, nil

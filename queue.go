@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 	"github.com/pocketmq/pocketmq/internal/ring"
@@ -32,7 +33,8 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	overflow   OverflowPolicy
+	declared   settings // by its arguments
+	version    version  // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
 
@@ -46,6 +48,8 @@ type queue struct {
 
 	mu        sync.Mutex
 	fifo      fifo.Queue[item] // guarded by mu, and so is all below
+	plain     bool             // settings.plain()
+	settings  settings
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -53,6 +57,17 @@ type queue struct {
 	source    *exchange // of the messages that sourced counts
 	sourced   uint64    // messages of source that its counter lacks; see countSource
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
+
+	// See deadletter.go.
+	letters      []letter // died, and not sent yet
+	sending      bool     // a goroutine sends them
+	deadLettered [len(reasonNames)]uint64
+
+	// See expiry.go.
+	headTimer   *time.Timer // fires when the message at the head expires; nil until it is needed
+	headTimerAt int64       // when it fires; 0 = it is not set
+	endTimer    *time.Timer // fires when the queue expires; nil until it is needed
+	unusedUntil int64       // when that is
 }
 
 // The reasons in queue.eager.
@@ -60,6 +75,7 @@ const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
 	eagerWaiters              // publishers wait for room
 	eagerDraining             // Shutdown waits for the queue to run empty
+	eagerPrompt               // messages expire: what is not assigned does
 )
 
 // waiter is a publisher that waits for room in a queue.
@@ -69,27 +85,15 @@ type waiter struct {
 }
 
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
-	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, broker: b}
+	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, version: c.version, broker: b}
 	q.self.queues = []*queue{q}
-	limit := DefaultMaxLength
-	if c.unbounded || c.rabbitMQ {
-		limit = -1
-	}
-	if c.rabbitMQ {
-		q.overflow = DropHead
-	}
-	if n, why := integerArgument(c.args["x-max-length"]); why == "" {
-		limit = int(n)
-	}
-	for p, name := range overflowNames {
-		if name == c.args["x-overflow"] {
-			q.overflow = p
-		}
-	}
-	q.fifo = fifo.New(limit, &b.entries)
+	q.declared = settingsOf(c.defaultSettings(), c.args)
+	q.settings, q.plain = q.declared, q.declared.plain()
+	q.fifo = fifo.New(q.settings.limits(), &b.entries)
 	if b.phase.Load() != open {
 		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
 	}
+	q.restartExpiry()
 	return q
 }
 
@@ -108,10 +112,10 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 		}
 		q.sourced++
 	}
-	if q.fifo.Full() {
-		return q.pushFull(ctx, s, it)
+	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() {
+		return q.pushCarefully(ctx, s, it)
 	}
-	c := q.fifo.Push(it)
+	c := q.fifo.Push(it, 0)
 	q.mu.Unlock()
 	if c != nil {
 		wake(c)
@@ -129,27 +133,49 @@ func (q *queue) countSource() {
 	}
 }
 
-// pushFull goes on with push, and unlocks the queue.
+// pushCarefully goes on with push, and unlocks the queue.
+func (q *queue) pushCarefully(ctx context.Context, s *Session, it *item) error {
+	q.tick()
+	if !q.fifo.Fits(it) {
+		return q.pushFull(ctx, s, it)
+	}
+	q.put(it)
+	q.unlock()
+	return nil
+}
+
+// put adds a message; unlock drops what is too much.
+func (q *queue) put(it *item) { q.wakeLater(q.fifo.Push(it, q.expiry(it.msg))) }
+
+// pushFull goes on with pushCarefully if there is no room.
 func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	q.collect()
 	var err error
-	switch q.overflow {
-	case DropHead:
-		q.wakeLater(q.fifo.Push(it)) // unlock drops what is too much
-	case RejectPublish:
-		if q.fifo.Full() {
+	switch {
+	case q.settings.overflow == DropHead || q.settings.overflow.refuses() && q.fifo.Fits(it):
+		q.put(it)
+	case q.settings.overflow.refuses():
+		err = q.refuse(it)
+	case len(q.waiters) > 0 || !q.admit(it):
+		if n := len(it.msg.Body); q.settings.maxBytes >= 0 && int64(n) > q.settings.maxBytes {
 			q.rejected++
-			err = q.fullError()
+			err = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' has room for %d bytes, and never for a message of %d",
+				q.name, q.broker.vhost, q.settings.maxBytes, n)
 			break
 		}
-		q.wakeLater(q.fifo.Push(it))
-	default:
-		if len(q.waiters) > 0 || !q.admit(it) {
-			return q.wait(ctx, s, it)
-		}
+		return q.wait(ctx, s, it)
 	}
 	q.unlock()
 	return err
+}
+
+// refuse turns a message away from a full queue (DLX-20).
+func (q *queue) refuse(it *item) error {
+	q.rejected++
+	if q.settings.overflow == RejectPublishDLX {
+		q.fifo.Refuse(it)
+	}
+	return q.fullError()
 }
 
 // fullError is the error of a full queue, made once: those who refuse, refuse many.
@@ -162,14 +188,14 @@ func (q *queue) fullError() error {
 
 // admit pushes a message if there is room for it, or a consumer takes it at once.
 func (q *queue) admit(it *item) bool {
-	if q.fifo.Full() {
+	if !q.fifo.Fits(it) {
 		q.fifo.Dispatch() // a lone consumer may be entitled to what waits
 	}
-	if !q.fifo.Full() {
-		q.wakeLater(q.fifo.Push(it))
+	if q.fifo.Fits(it) {
+		q.put(it)
 		return true
 	}
-	c, ok := q.fifo.TryPush(it)
+	c, ok := q.fifo.TryPush(it, q.expiry(it.msg))
 	q.wakeLater(c)
 	return ok
 }
@@ -234,6 +260,7 @@ func (q *queue) setEager(reason uint32, on bool) {
 // it what it has not fetched. With several consumers there is nothing of the
 // sort. q.mu is held.
 func (q *queue) collect() {
+	q.tick()
 	if len(q.consumers) == 1 {
 		q.consumers[0].collect()
 		q.fifo.Dispatch()
@@ -258,14 +285,17 @@ func (q *queue) unlock() {
 
 // release is unlock for Shutdown itself, which must not wake itself.
 func (q *queue) release() {
-	if q.overflow == DropHead && q.fifo.Over() {
+	if q.settings.overflow == DropHead && q.fifo.Over() {
 		q.dropHead()
 	}
 	if q.waiters != nil {
+		q.tick()
 		q.admitWaiters()
 	}
+	q.watchHead()
+	send := q.collectLetters()
 	woken := q.fifo.Woken()
-	if len(woken) == 0 {
+	if len(woken) == 0 && !send {
 		q.mu.Unlock()
 		return
 	}
@@ -276,22 +306,23 @@ func (q *queue) release() {
 	for _, c := range wakes {
 		wake(c)
 	}
+	if send {
+		q.sendLetters()
+	}
 }
 
 // dropHead drops the oldest messages until no more wait than the limit allows,
 // which a requeued message can exceed as well as a new one (LEN-2, LEN-7).
 func (q *queue) dropHead() {
 	q.collect() // a lone consumer may be entitled to them (LEN-3)
-	for q.fifo.Over() {
-		q.fifo.DropHead()
-	}
+	q.fifo.Trim()
 }
 
 // dropReturned is dropHead for the step that returned messages: as in RabbitMQ
 // what is too much is dropped before anybody gets it (LEN-7).
 func (q *queue) dropReturned() {
-	for q.overflow == DropHead && q.fifo.Over() {
-		q.fifo.DropHead()
+	if q.settings.overflow == DropHead {
+		q.fifo.Trim()
 	}
 }
 
@@ -372,6 +403,7 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 		q.end(errGone)
 		return true
 	}
+	q.restartExpiry()
 	return false
 }
 
@@ -390,6 +422,7 @@ func (q *queue) whyGone() error {
 // queue from the broker's tables, without the lock. q.mu is held.
 func (q *queue) end(why error) {
 	q.gone = why
+	q.stopTimers()
 	q.countSource()
 	q.fifo.Purge()
 	if why == errGone {

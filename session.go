@@ -18,6 +18,8 @@ type Session struct {
 	parent   *Session // nil = none
 	root     bool     // the broker's own, for what is done without a session
 	rabbitMQ bool     // see RabbitMQDefaults
+	wire     bool     // it is a connection's
+	version  version  // of RabbitMQ that it behaves like
 
 	mu        sync.Mutex             // taken after all other locks; guards the fields below
 	consumers map[string]*Consumer   // by tag
@@ -33,7 +35,7 @@ type Session struct {
 func newSession(b *Broker) *Session {
 	return &Session{
 		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
-		over: make(chan struct{}),
+		over: make(chan struct{}), version: v4_0,
 	}
 }
 
@@ -43,7 +45,7 @@ func newSession(b *Broker) *Session {
 // end when it or s is closed. Closing it deletes no queue.
 func (s *Session) Session() *Session {
 	child := newSession(s.broker)
-	child.parent, child.rabbitMQ = s, s.rabbitMQ
+	child.parent, child.rabbitMQ, child.wire, child.version = s, s.rabbitMQ, s.wire, s.version
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
@@ -114,7 +116,7 @@ func (s *Session) DeclareQueue(ctx context.Context, name string, opts ...QueueOp
 	if err := s.check(ctx); err != nil {
 		return QueueInfo{}, err
 	}
-	c := queueConfig{rabbitMQ: s.rabbitMQ}
+	c := queueConfig{rabbitMQ: s.rabbitMQ, wire: s.wire, version: s.version}
 	for _, o := range opts {
 		if o != nil {
 			o.queue(&c)

@@ -10,7 +10,8 @@ const (
 	Acked Outcome = iota
 	// Requeued means that it goes back to its place in the queue.
 	Requeued
-	// Rejected means that it leaves the queue as refused.
+	// Rejected means that it leaves the queue as refused: to the dead letter
+	// exchange, if the queue has one.
 	Rejected
 
 	restored // goes back as if nobody had seen it
@@ -102,7 +103,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 	case o == restored:
 		q.Restore(h.core, e)
 	default:
-		q.Reject(h.core, 1)
+		q.Reject(h.core, e)
 	}
 	return true
 }

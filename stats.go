@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
 // Stats is what a Broker looks like at one moment. Each part is exact when it is
@@ -41,7 +43,8 @@ type QueueStats struct {
 	Durable    bool
 	AutoDelete bool
 	Exclusive  bool
-	MaxLength  int // messages that may wait; -1 is any number
+	MaxLength  int   // messages that may wait; -1 is any number
+	MaxBytes   int64 // bytes of their bodies; -1 is any number
 	Overflow   OverflowPolicy
 
 	Ready             int // messages that wait for a consumer
@@ -58,6 +61,19 @@ type QueueStats struct {
 	Dropped     uint64 // messages dropped from the head because the queue was full
 	Refused     uint64 // publishes refused because the queue was full
 	Purged      uint64 // messages removed by PurgeQueue, or with the queue
+	Expired     uint64 // messages that waited longer than they may
+	Exhausted   uint64 // messages that came back more often than the delivery limit allows
+
+	DeadLettered DeadLetterStats // what was passed on to the dead letter exchange
+}
+
+// DeadLetterStats are numbers of messages by the reason for which they died, in
+// RabbitMQ's terms. Those that no queue took are counted, too.
+type DeadLetterStats struct {
+	Rejected      uint64 // rejected
+	Expired       uint64 // expired
+	MaxLength     uint64 // maxlen: dropped, or refused with RejectPublishDLX
+	DeliveryLimit uint64 // delivery_limit
 }
 
 // ConsumerStats describes a consumer.
@@ -128,10 +144,15 @@ func (q *queue) stats() QueueStats {
 	n := q.fifo.Counts()
 	s := QueueStats{
 		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
-		MaxLength: q.fifo.Limit(), Overflow: q.overflow,
+		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
 		Ready: q.fifo.Ready(), Unacked: q.fifo.Unacked(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
-		Rejected: n.Rejected, Returned: n.Returned, Dropped: n.Dropped, Refused: q.rejected, Purged: n.Purged,
+		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
+		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],
+		DeadLettered: DeadLetterStats{
+			Rejected: q.deadLettered[fifo.Rejected], Expired: q.deadLettered[fifo.Expired],
+			MaxLength: q.deadLettered[fifo.MaxLength], DeliveryLimit: q.deadLettered[fifo.DeliveryLimit],
+		},
 	}
 	for _, c := range q.consumers {
 		s.Consumers = append(s.Consumers, ConsumerStats{

@@ -132,6 +132,20 @@ func setProperties(p *wire.Properties, m *pocketmq.Message) {
 	p.Flags = p.NonZero()
 }
 
+// received sets p to the properties with which a message was received, but for
+// what the broker changed: the headers, and of a dead letter the expiration
+// (ROUTE-23, DLX-6).
+func received(p *wire.Properties, raw []byte, m *pocketmq.Message) {
+	if err := p.Decode(raw, nil); err != nil {
+		return // they were decoded when they were received
+	}
+	p.Headers, p.Expiration = m.Headers, m.Expiration
+	p.Flags |= wire.FlagHeaders
+	if m.Expiration == "" {
+		p.Flags &^= wire.FlagExpiration
+	}
+}
+
 // publish checks and routes a message (PUB-1). What RabbitMQ checks of it after
 // it has found the exchange must not be the first to fail, so before such an
 // error the exchange is looked up.

@@ -16,9 +16,10 @@ func newMessage(properties []byte) *pocketmq.Message {
 	return hook.NewMessage(properties).(*pocketmq.Message)
 }
 
-// rawProperties returns the properties that a message was received with, or nil
-// if it was published in this process or changed there.
-func rawProperties(m *pocketmq.Message) []byte { return hook.Properties(m) }
+// connection makes a session behave as a connection to this version of RabbitMQ.
+func connection(v Compatibility) pocketmq.SessionOption {
+	return hook.Connection(int(v)).(pocketmq.SessionOption)
+}
 
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 

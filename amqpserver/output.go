@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -86,10 +87,13 @@ func (o *output) sendAck(channel uint16, tag uint64, multiple bool) {
 
 // content appends header and body of a message (CONN-42).
 func (o *output) content(channel uint16, m *pocketmq.Message) {
-	if raw := rawProperties(m); raw != nil {
+	if raw, changed := hook.Properties(m); raw != nil && !changed {
 		o.buf = wire.AppendRawHeaderFrame(o.buf, channel, uint64(len(m.Body)), raw)
 	} else {
 		setProperties(&o.properties, m)
+		if raw != nil {
+			received(&o.properties, raw, m)
+		}
 		o.buf, _ = wire.AppendHeaderFrame(o.buf, channel, uint64(len(m.Body)), &o.properties)
 		o.properties = wire.Properties{}
 	}

@@ -12,8 +12,9 @@ var (
 	NewMessage func(properties []byte) any
 
 	// Properties returns the encoded properties that a *pocketmq.Message came
-	// with, or nil if it came without, or is a copy of another one.
-	Properties func(message any) []byte
+	// with, or nil if it came without, or is a copy of another one. If changed is
+	// set, the broker has changed its headers and expiration since.
+	Properties func(message any) (properties []byte, changed bool)
 
 	// Route finds the queues that a *pocketmq.Message published in a
 	// *pocketmq.Session goes to. The function gives it to them.
@@ -27,6 +28,11 @@ var (
 
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
+
+	// Connection returns a pocketmq.SessionOption for a connection to a server that
+	// behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It includes
+	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
+	Connection func(version int) any
 
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".

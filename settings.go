@@ -1,0 +1,93 @@
+package pocketmq
+
+import (
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
+)
+
+// settings are what is in force for a queue, now: what its arguments ask for,
+// where they are silent the defaults of who declared it. A policy is a table of
+// the same arguments. It takes effect by merging it with the queue's arguments,
+// key by key, the lesser number or the argument before the policy (POL-6, POL-7),
+// and giving the result to settingsOf and what comes of it to (*queue).apply.
+type settings struct {
+	overflow      OverflowPolicy
+	maxLength     int           // messages that may wait; negative = any number
+	maxBytes      int64         // bytes of these; negative = any number
+	messageTTL    time.Duration // of a message from when it comes in; negative = none
+	expires       time.Duration // of the queue while nobody uses it; 0 = none
+	deadLetters   *deadLetters  // where dead messages go; nil = nowhere
+	deliveryLimit int           // how often a message may come back; negative = any number
+}
+
+// defaultSettings are those of a queue without arguments.
+func (c *queueConfig) defaultSettings() settings {
+	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	if c.unbounded || c.rabbitMQ {
+		s.maxLength = -1
+	}
+	if c.rabbitMQ {
+		s.overflow = DropHead
+	}
+	return s
+}
+
+// settingsOf returns the defaults as changed by arguments, which are valid.
+func settingsOf(defaults settings, args Table) settings {
+	s := defaults
+	if n, ok := integerIn(args, "x-max-length"); ok {
+		s.maxLength = int(n)
+	}
+	if n, ok := integerIn(args, "x-max-length-bytes"); ok {
+		s.maxBytes = n
+	}
+	for p, name := range overflowNames {
+		if name == args["x-overflow"] {
+			s.overflow = p
+		}
+	}
+	if n, ok := integerIn(args, "x-message-ttl"); ok {
+		s.messageTTL = time.Duration(n) * time.Millisecond
+	}
+	if n, ok := integerIn(args, "x-expires"); ok {
+		s.expires = time.Duration(n) * time.Millisecond
+	}
+	if name, ok := args["x-dead-letter-exchange"].(string); ok {
+		s.deadLetters = &deadLetters{exchange: name}
+		s.deadLetters.key, s.deadLetters.hasKey = args["x-dead-letter-routing-key"].(string)
+	}
+	if n, ok := integerIn(args, "x-delivery-limit"); ok {
+		s.deliveryLimit = int(n)
+	}
+	return s
+}
+
+func integerIn(args Table, key string) (int64, bool) {
+	n, why := integerArgument(args[key])
+	return n, why == ""
+}
+
+// limits are the settings that fifo enforces.
+func (s *settings) limits() fifo.Limits[item] {
+	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Returns: s.deliveryLimit, KeepDead: s.deadLetters != nil}
+	if s.maxBytes >= 0 {
+		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
+	}
+	return l
+}
+
+// plain reports whether a message that does not expire by itself can be pushed
+// without a further look at the settings.
+func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 }
+
+// apply puts settings into force, at once: a lower limit trims the queue now,
+// while a new TTL is for the messages that come in from now on (POL-9, POL-11).
+func (q *queue) apply(s settings) {
+	q.lock()
+	defer q.unlock()
+	q.settings = s
+	q.plain = s.plain()
+	q.fifo.SetLimits(s.limits())
+	q.restartExpiry()
+}
