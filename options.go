@@ -82,6 +82,9 @@ type consumeConfig struct {
 	autoAck     bool
 	concurrency int
 	notify      func()
+	args        Table
+	version     version // of RabbitMQ, as the session has it
+	reading     reading // of a stream
 	err         error
 }
 

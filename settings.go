@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/stream"
 )
 
 // settings are what is in force for a queue, now: what its arguments ask for,
@@ -13,12 +14,13 @@ import (
 // and giving the result to settingsOf and what comes of it to (*queue).apply.
 type settings struct {
 	overflow      OverflowPolicy
-	maxLength     int           // messages that may wait; negative = any number
-	maxBytes      int64         // bytes of these; negative = any number
-	messageTTL    time.Duration // of a message from when it comes in; negative = none
-	expires       time.Duration // of the queue while nobody uses it; 0 = none
-	deadLetters   *deadLetters  // where dead messages go; nil = nowhere
-	deliveryLimit int           // how often a message may come back; negative = any number
+	maxLength     int               // messages that may wait; negative = any number
+	maxBytes      int64             // bytes of these; negative = any number
+	messageTTL    time.Duration     // of a message from when it comes in; negative = none
+	expires       time.Duration     // of the queue while nobody uses it; 0 = none
+	deadLetters   *deadLetters      // where dead messages go; nil = nowhere
+	deliveryLimit int               // how often a message may come back; negative = any number
+	stream        *stream.Retention // of a stream; nil of other queues
 }
 
 // defaultSettings are those of a queue without arguments.
@@ -30,7 +32,26 @@ func (c *queueConfig) defaultSettings() settings {
 	if c.rabbitMQ {
 		s.overflow = DropHead
 	}
+	if _, t := typeOf(c.args); t == streams {
+		s.maxLength, s.overflow = -1, DropHead
+		s.stream = &stream.Retention{} // segments according to what is kept
+		switch {
+		case c.rabbitMQ:
+			s.stream.SegmentBytes = maxSegmentBytes
+		case !c.unbounded:
+			s.maxBytes = DefaultStreamBytes
+		}
+	}
 	return s
+}
+
+// bound returns what bounds a queue by default, and to how much: messages, or the
+// bytes of a stream.
+func (s *settings) bound() (key string, limit, otherwise int64) {
+	if s.stream != nil {
+		return "x-max-length-bytes", s.maxBytes, DefaultStreamBytes
+	}
+	return "x-max-length", int64(s.maxLength), DefaultMaxLength
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
@@ -60,6 +81,9 @@ func settingsOf(defaults settings, args Table) settings {
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
 	}
+	if s.stream != nil {
+		s.stream = retentionOf(s.stream, s.maxBytes, args)
+	}
 	return s
 }
 
@@ -70,6 +94,9 @@ func integerIn(args Table, key string) (int64, bool) {
 
 // limits are the settings that fifo enforces.
 func (s *settings) limits() fifo.Limits[item] {
+	if s.stream != nil {
+		return fifo.Unlimited[item]()
+	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Returns: s.deliveryLimit, KeepDead: s.deadLetters != nil}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
@@ -79,7 +106,7 @@ func (s *settings) limits() fifo.Limits[item] {
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
-func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 }
+func (s *settings) plain() bool { return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 }
 
 // apply puts settings into force, at once: a lower limit trims the queue now,
 // while a new TTL is for the messages that come in from now on (POL-9, POL-11).
@@ -89,5 +116,8 @@ func (q *queue) apply(s settings) {
 	q.settings = s
 	q.plain = s.plain()
 	q.fifo.SetLimits(s.limits())
+	if q.log != nil {
+		q.log.SetRetention(*s.stream, time.Now())
+	}
 	q.restartExpiry()
 }

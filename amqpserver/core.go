@@ -23,7 +23,15 @@ func connection(v Compatibility) pocketmq.SessionOption {
 
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
-func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
+func queueExists(b *pocketmq.Broker, name string) bool {
+	_, exists := hook.Queue(b, name)
+	return exists
+}
+
+func isStream(b *pocketmq.Broker, name string) bool {
+	kind, _ := hook.Queue(b, name)
+	return kind == "stream"
+}
 
 func exchangeExists(b *pocketmq.Broker, name string) bool {
 	_, _, exists := hook.Exchange(b, name)

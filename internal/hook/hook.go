@@ -23,8 +23,8 @@ var (
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
 
-	// QueueExists reports whether a *pocketmq.Broker has a queue of this name.
-	QueueExists func(broker any, name string) bool
+	// Queue describes a queue of a *pocketmq.Broker; its kind is its x-queue-type.
+	Queue func(broker any, name string) (kind string, exists bool)
 
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
@@ -37,8 +37,4 @@ var (
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".
 	ReservedName func() any
-
-	// Integer reads an integer of any width from a table. If v is none, why tells
-	// so in RabbitMQ's words.
-	Integer func(v any) (n int64, why string)
 )
