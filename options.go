@@ -219,7 +219,7 @@ func (p OverflowPolicy) String() string {
 // MaxBytes bounds the size of the messages that wait in the queue, as MaxLength
 // does their number, and beside it: the bytes of their bodies. With Block, a
 // message that is larger than that alone, and that no consumer takes at once, is
-// refused with ErrQueueFull.
+// refused with ErrQueueFull. For a stream see Stream.
 func MaxBytes(n int64) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		if n < 0 {

@@ -118,8 +118,8 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q.declared = settingsOf(c.defaultSettings(), c.args)
 	q.settings, q.plain = q.declared, q.declared.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
-	if keep := q.settings.stream; keep != nil {
-		q.log = stream.New[item](*keep)
+	if s := q.settings.stream; s != nil {
+		q.log = stream.New[item](s.Retention)
 	}
 	if b.phase.Load() != open {
 		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits

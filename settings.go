@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
-	"github.com/pocketmq/pocketmq/internal/stream"
 )
 
 // settings are what is in force for a queue, now: what its arguments ask for,
@@ -14,13 +13,13 @@ import (
 // and giving the result to settingsOf and what comes of it to (*queue).apply.
 type settings struct {
 	overflow      OverflowPolicy
-	maxLength     int               // messages that may wait; negative = any number
-	maxBytes      int64             // bytes of these; negative = any number
-	messageTTL    time.Duration     // of a message from when it comes in; negative = none
-	expires       time.Duration     // of the queue while nobody uses it; 0 = none
-	deadLetters   *deadLetters      // where dead messages go; nil = nowhere
-	deliveryLimit int               // how often a message may come back; negative = any number
-	stream        *stream.Retention // of a stream; nil of other queues
+	maxLength     int             // messages that may wait; negative = any number
+	maxBytes      int64           // bytes of these; negative = any number
+	messageTTL    time.Duration   // of a message from when it comes in; negative = none
+	expires       time.Duration   // of the queue while nobody uses it; 0 = none
+	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
+	deliveryLimit int             // how often a message may come back; negative = any number
+	stream        *streamSettings // nil unless it is a stream
 }
 
 // defaultSettings are those of a queue without arguments.
@@ -34,11 +33,8 @@ func (c *queueConfig) defaultSettings() settings {
 	}
 	if _, t := typeOf(c.args); t == streams {
 		s.maxLength, s.overflow = -1, DropHead
-		s.stream = &stream.Retention{} // segments according to what is kept
-		switch {
-		case c.rabbitMQ:
-			s.stream.SegmentBytes = maxSegmentBytes
-		case !c.unbounded:
+		s.stream = c.defaultStream()
+		if !c.unbounded && !c.rabbitMQ {
 			s.maxBytes = DefaultStreamBytes
 		}
 	}
@@ -82,7 +78,7 @@ func settingsOf(defaults settings, args Table) settings {
 		s.deliveryLimit = int(n)
 	}
 	if s.stream != nil {
-		s.stream = retentionOf(s.stream, s.maxBytes, args)
+		s.stream = s.stream.with(s.maxBytes, args)
 	}
 	return s
 }
@@ -117,7 +113,7 @@ func (q *queue) apply(s settings) {
 	q.plain = s.plain()
 	q.fifo.SetLimits(s.limits())
 	if q.log != nil {
-		q.log.SetRetention(*s.stream, time.Now())
+		q.log.SetRetention(s.stream.Retention, time.Now())
 	}
 	q.restartExpiry()
 }

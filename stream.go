@@ -30,10 +30,13 @@ const maxSegmentBytes = 500_000_000
 //
 // Publishing to a stream never waits. It keeps its messages in segments, of
 // SegmentBytes each, and when a segment is full, removes the oldest segments, as
-// wholes, that MaxBytes and MaxAge do not cover any more; the one being written
-// stays. MaxBytes means the memory that a message takes: its contents, and about
-// 700 bytes. A consumer that has not read what is removed goes on with the oldest
-// message there is.
+// wholes, that MaxBytes (DefaultStreamBytes, unless it is Unbounded) and MaxAge do
+// not cover any more; the one being written stays. MaxBytes means the memory that
+// messages take: their contents, and about 750 bytes each. A consumer that has not
+// read what is removed goes on with the oldest message there is.
+//
+// With RabbitMQDefaults a stream is unbounded, segments have 500,000,000 bytes, and
+// messages count as many as on the disk of a RabbitMQ.
 func Stream() QueueOption {
 	return queueOption(func(c *queueConfig) {
 		c.durable = true
@@ -88,21 +91,40 @@ func (q *queue) kind() string {
 	return name
 }
 
-// retentionOf returns what a stream keeps.
-func retentionOf(defaults *stream.Retention, maxBytes int64, args Table) *stream.Retention {
-	keep := &stream.Retention{MaxBytes: maxBytes, SegmentBytes: defaults.SegmentBytes}
+// streamSettings are what is in force for a stream.
+type streamSettings struct {
+	stream.Retention
+	// overhead is how many bytes a message counts beside its contents: those of
+	// memory, or where RabbitMQDefaults hold, those on the disk of a RabbitMQ.
+	overhead int64
+}
+
+// defaultStream are the settings of a stream without arguments. What it keeps in
+// bytes stands in settings.maxBytes, and its segments depend on that, unless their
+// size is given.
+func (c *queueConfig) defaultStream() *streamSettings {
+	if c.rabbitMQ {
+		return &streamSettings{stream.Retention{SegmentBytes: maxSegmentBytes}, 140}
+	}
+	return &streamSettings{stream.Retention{SegmentBytes: -1}, 750}
+}
+
+// with returns the settings as changed by arguments, which are valid.
+func (s streamSettings) with(maxBytes int64, args Table) *streamSettings {
+	s.MaxBytes = maxBytes
 	if age, ok := args["x-max-age"].(string); ok {
-		keep.MaxAge, _ = parseAge(age)
+		s.MaxAge, _ = parseAge(age)
 	}
 	if n, ok := integerIn(args, "x-stream-max-segment-size-bytes"); ok {
-		keep.SegmentBytes = n
-	} else if keep.SegmentBytes == 0 {
-		keep.SegmentBytes = maxSegmentBytes
+		s.SegmentBytes = n
+	}
+	if s.SegmentBytes < 0 {
+		s.SegmentBytes = maxSegmentBytes
 		if maxBytes >= 0 {
-			keep.SegmentBytes = min(maxBytes/8, maxSegmentBytes)
+			s.SegmentBytes = min(maxBytes/8, maxSegmentBytes)
 		}
 	}
-	return keep
+	return &s
 }
 
 // append puts a message into a stream. What it stores is what all consumers get.
@@ -113,13 +135,14 @@ func (q *queue) append(it *item) {
 	maps.Copy(seen.Headers, it.msg.Headers)
 	seen.Headers["x-stream-offset"] = q.log.Next() // STREAM-10
 	filter, _ := seen.Headers["x-stream-filter-value"].(string)
-	q.log.Append(&item{&seen, it.exchange, it.key}, seen.weight()+int64(len(it.key)), filter, time.Now())
+	size := q.settings.stream.overhead + it.weight()
+	q.log.Append(&item{&seen, it.exchange, it.key}, size, filter, time.Now())
 }
 
-// weight is about how many bytes of memory a message in a stream takes.
-func (m *Message) weight() int64 {
-	const empty = 700
-	return empty + tableWeight(m.Headers) + int64(len(m.Body)+len(m.ContentType)+len(m.ContentEncoding)+len(m.CorrelationID)+
+// weight is about how many bytes the contents of a message take.
+func (it *item) weight() int64 {
+	m := it.msg
+	return tableWeight(m.Headers) + int64(len(it.key)+len(m.Body)+len(m.ContentType)+len(m.ContentEncoding)+len(m.CorrelationID)+
 		len(m.ReplyTo)+len(m.Expiration)+len(m.MessageID)+len(m.Type)+len(m.UserID)+len(m.AppID))
 }
 

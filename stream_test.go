@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pocketmq/pocketmq"
 )
@@ -408,4 +410,69 @@ func TestSessionsReadStreamsIndependently(t *testing.T) {
 		require.Equal(t, 0, stats(t, b, "events").Unacked)
 		require.Equal(t, 3, stats(t, b, "events").Ready)
 	})
+}
+
+// Whatever else goes on, each consumer reads without a gap.
+func TestStreamUnderStress(t *testing.T) {
+	const publishers, each = 4, 2000
+	b := newBroker(t)
+	declare(t, b, "events", pocketmq.Stream())
+	var all errgroup.Group
+	for range publishers {
+		all.Go(func() error {
+			for range each {
+				if err := b.Publish(ctx, "", "events", &pocketmq.Message{}); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	for i := range 6 {
+		all.Go(func() error {
+			next := int64(0)
+			for next < publishers*each {
+				c, err := b.Consume(ctx, "events", pocketmq.StreamOffset(next), pocketmq.Prefetch(1+i*i))
+				if err != nil {
+					return err
+				}
+				for range 100 * (i + 1) {
+					if next == publishers*each {
+						break
+					}
+					d, err := c.Receive(ctx)
+					if err != nil {
+						return err
+					}
+					if got, _ := d.Offset(); got != next {
+						return fmt.Errorf("got %d, want %d", got, next)
+					}
+					next++
+					if err := d.Nack(next%3 == 0); err != nil {
+						return err
+					}
+				}
+				c.Close()
+			}
+			return nil
+		})
+	}
+	var handled sync.Map
+	done := make(chan struct{})
+	handle(t, b, "events", func(_ context.Context, d *pocketmq.Delivery) error {
+		n, _ := d.Offset()
+		if _, again := handled.LoadOrStore(n, true); again {
+			t.Errorf("%d came twice", n)
+		}
+		if n == publishers*each-1 {
+			close(done)
+		}
+		return nil
+	}, pocketmq.StreamFirst(), pocketmq.Concurrency(8))
+	for b.Stats().Queues[0].Ready < publishers*each {
+		time.Sleep(time.Millisecond)
+		require.NoError(t, b.CheckInvariants())
+	}
+	must(t, all.Wait())
+	<-done
 }

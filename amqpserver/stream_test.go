@@ -154,6 +154,32 @@ func TestStreamWithGlobalPrefetch(t *testing.T) {
 	})
 }
 
+func TestStreamRemovesOldSegments(t *testing.T) { // STREAM-17
+	compare(t, func(t *testing.T, s *server) {
+		c := s.stream(t, 100, wire.Table{"x-max-length-bytes": int32(10000), "x-stream-max-segment-size-bytes": int32(2000)})
+		c.readStream("t", 200, at("first"))
+		_, first := c.delivered(1)
+		n, body := 1, first
+		for ; body != "99"; n++ {
+			_, body = c.delivered(1)
+		}
+		require.NotEqual(t, "0", first)
+		require.Less(t, n, 100)
+		t.Logf("%d messages are left", n)
+	})
+}
+
+func TestStreamKeepsTheSegmentThatIsWritten(t *testing.T) { // STREAM-17
+	compare(t, func(t *testing.T, s *server) {
+		c := s.stream(t, 30, wire.Table{"x-max-length-bytes": int32(1)})
+		c.readStream("t", 200, at("first"))
+		for i := range 30 {
+			_, body := c.delivered(1)
+			require.Equal(t, fmt.Sprint(i), body)
+		}
+	})
+}
+
 func TestStreamsTellNoNumbers(t *testing.T) { // STREAM-15, STREAM-18
 	compare(t, func(t *testing.T, s *server) {
 		c := s.stream(t, 3, nil)
