@@ -26,7 +26,9 @@ const maxSegmentBytes = 500_000_000
 // Acking gives the consumer credit for another message, and so do Nack and Reject:
 // a stream does not deliver a message to the same consumer again, nor when a handler
 // has failed. A consumer needs a Prefetch, and cannot be AutoAck, have a Priority or
-// a SharedPrefetch; Exclusive has no effect on it. Get and PurgeQueue are refused.
+// a SharedPrefetch; Exclusive has no effect on it. Get and PurgeQueue are refused,
+// IfUnused and IfEmpty mean nothing, and DeleteQueue returns 0. What is in a stream
+// counts as Ready, but not as lost when the broker is closed.
 //
 // Publishing to a stream never waits. It keeps its messages in segments, of
 // SegmentBytes each, and when a segment is full, removes the oldest segments, as
