@@ -15,9 +15,12 @@ func init() {
 		return s.(*Session).route(exchange, key, m.(*Message))
 	}
 	hook.IsClosed = func(b any) bool { return b.(*Broker).phase.Load() == closed }
-	hook.QueueExists = func(b any, name string) bool {
-		_, err := b.(*Broker).findQueue(name)
-		return err == nil
+	hook.Queue = func(b any, name string) (kind string, exists bool) {
+		q, err := b.(*Broker).findQueue(name)
+		if err != nil {
+			return "", false
+		}
+		return q.kind(), true
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.CancelConsumers = func(b any, name string) error {
@@ -43,7 +46,6 @@ func init() {
 	hook.Connection = func(v int) any {
 		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
 	}
-	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
 

@@ -382,7 +382,9 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	case c.passive:
 		return nil, b.noQueue(name)
 	}
-	switch {
+	switch kind, t := typeOf(c.args); {
+	case (name == "" || c.reserved) && t != classic: // QQ-2
+		return nil, preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", kind)
 	case name == "":
 		name = "amq.gen-" + randomName()
 	case strings.HasPrefix(name, "amq.") && !c.reserved:
@@ -422,14 +424,17 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.autoDelete != q.autoDelete {
 		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
 	}
-	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
+	_, received := typeOf(c.args)
+	_, current := typeOf(q.args)
+	if err := at.sameArguments(c.args, q.args, current.compared(received)...); err != nil {
 		return err
 	}
-	switch limit := settingsOf(q.defaults, q.args).maxLength; {
+	declared := settingsOf(q.defaults, q.args)
+	switch key, limit, otherwise := declared.bound(); {
 	case c.unbounded && limit >= 0:
-		return at.differs("x-max-length", "none", limit)
+		return at.differs(key, "none", limit)
 	case q.unbounded && !c.unbounded && !c.rabbitMQ:
-		return at.differs("x-max-length", DefaultMaxLength, "none")
+		return at.differs(key, otherwise, "none")
 	}
 	return nil
 }
@@ -640,8 +645,11 @@ func (b *Broker) drain(ctx context.Context) error {
 // logBusy says for which queues Shutdown waits.
 func (b *Broker) logBusy() {
 	for _, q := range b.queues.All() {
-		if s := q.stats(); s.Unacked > 0 || s.Ready > 0 && len(s.Consumers) > 0 {
-			b.log.Warn("shutting down waits for a queue", "queue", s.Name, "ready", s.Ready, "unacked", s.Unacked)
+		q.lock()
+		ready, unacked, busy := q.store().Ready(), q.store().Unacked(), q.isBusy()
+		q.release()
+		if busy {
+			b.log.Warn("shutting down waits for a queue", "queue", q.name, "ready", ready, "unacked", unacked)
 		}
 	}
 }
@@ -684,8 +692,8 @@ func (b *Broker) busy() bool {
 func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
-		published += q.fifo.Counts().Published
-		busy = busy || q.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
+		published += q.store().Counts().Published
+		busy = busy || q.isBusy()
 		q.release()
 	}
 	return published, busy

@@ -90,6 +90,6 @@ var (
 // QueueInfo is what DeclareQueue tells of a queue.
 type QueueInfo struct {
 	Name      string
-	Messages  int // that wait for a consumer
-	Consumers int
+	Messages  int // that wait for a consumer, or that a stream has
+	Consumers int // 0 for a stream, as in RabbitMQ; see Stats
 }

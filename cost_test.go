@@ -192,3 +192,42 @@ func TestDelayedMessageTakesAtMost128Bytes(t *testing.T) {
 	require.LessOrEqual(t, each, 128.0)
 	runtime.KeepAlive(b)
 }
+
+// Set POCKETMQ_MESSAGES to ten million to see it hold for as many.
+func TestStreamTakesAsMuchMemoryAsItsMaxBytes(t *testing.T) { // STREAM-17
+	n := 500_000
+	if s := os.Getenv("POCKETMQ_MESSAGES"); s != "" {
+		var err error
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	const limit = 32 << 20
+	b := newBroker(t)
+	before := heap()
+	declare(t, b, "events", pocketmq.Stream(), pocketmq.MaxBytes(limit))
+	var readers []*pocketmq.Consumer
+	for range 3 {
+		readers = append(readers, consume(t, b, "events", pocketmq.StreamFirst()))
+	}
+	idle := consume(t, b, "events", pocketmq.StreamFirst())
+	largest, received := int64(0), 0
+	for i := range n {
+		send(t, b, "events", "a small one")
+		for _, c := range readers {
+			d, ok, err := c.TryReceive()
+			must(t, err)
+			if ok {
+				must(t, d.Ack())
+				received++
+			}
+		}
+		if i%(n/10) == n/20 {
+			largest = max(largest, heap()-before)
+		}
+	}
+	t.Logf("%d messages, at most %d bytes for a limit of %d", n, largest, limit)
+	require.Equal(t, 3*n, received)
+	require.Less(t, largest, int64(limit))
+	require.Greater(t, largest, int64(limit/2))
+	runtime.KeepAlive(idle)
+}

@@ -12,6 +12,10 @@
 // loop over Deliveries, or from a channel. Each comes as a [Delivery], to be
 // settled with Ack, Nack or Reject.
 //
+// A [Stream] is a queue of another kind: it keeps its messages when they have been
+// read, for all its consumers, which begin where they ask to. Settling gives them
+// credit for further messages, and nothing comes back.
+//
 // A [Session] is what a connection is in AMQP: closing it ends its consumers,
 // returns what it has not settled, and deletes its exclusive queues. Modules of
 // an application should depend on [Client], which Broker and Session implement.

@@ -68,7 +68,7 @@ func (h *holder) collect() {
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
 	if n := h.takeAcked(); n > 0 {
-		h.queue.fifo.Ack(h.core, n)
+		h.queue.store().Ack(h.core, n)
 		h.queue.fifo.Dispatch()
 	}
 }
@@ -103,7 +103,7 @@ func (h *holder) giveBack() {
 		return
 	}
 	for _, e := range all {
-		h.queue.fifo.Return(h.core, e)
+		h.queue.store().Return(h.core, e)
 	}
 }
 

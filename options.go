@@ -73,8 +73,10 @@ type queueConfig struct {
 
 // check reports the first option that was wrong, or that contradicts another.
 func (c *queueConfig) check() error {
-	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
-		return invalid("MaxLength and Unbounded contradict each other")
+	defaults := c.defaultSettings()
+	key, _, _ := defaults.bound()
+	if _, bounded := c.args[key]; bounded && c.unbounded && c.err == nil {
+		return invalid("the argument '%s' and Unbounded contradict each other", key)
 	}
 	return c.err
 }
@@ -93,6 +95,9 @@ type consumeConfig struct {
 	autoAck     bool
 	concurrency int
 	notify      func()
+	args        Table
+	version     version // of RabbitMQ, as the session has it
+	reading     reading // of a stream
 	err         error
 }
 
@@ -227,7 +232,7 @@ func (p OverflowPolicy) String() string {
 // MaxBytes bounds the size of the messages that wait in the queue, as MaxLength
 // does their number, and beside it: the bytes of their bodies. With Block, a
 // message that is larger than that alone, and that no consumer takes at once, is
-// refused with ErrQueueFull.
+// refused with ErrQueueFull. For a stream see Stream.
 func MaxBytes(n int64) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		if n < 0 {

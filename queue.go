@@ -10,6 +10,7 @@ import (
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 	"github.com/pocketmq/pocketmq/internal/ring"
+	"github.com/pocketmq/pocketmq/internal/stream"
 )
 
 // item is what a queue stores for a message.
@@ -48,8 +49,9 @@ type queue struct {
 	_ [64]byte // what follows changes with every message; the above is read by all who publish and settle
 
 	mu        sync.Mutex
-	fifo      fifo.Queue[item] // guarded by mu, and so is all below
-	plain     bool             // settings.plain()
+	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
+	log       *stream.Log[item] // nil unless it is a stream
+	plain     bool              // settings.plain()
 	settings  settings
 	policies  inForce
 	consumers []*Consumer
@@ -70,6 +72,32 @@ type queue struct {
 	headTimerAt int64       // when it fires; 0 = it is not set
 	endTimer    *time.Timer // fires when the queue expires; nil until it is needed
 	unusedUntil int64       // when that is
+}
+
+// store is where a queue keeps its messages, as the consumers see it.
+type store interface {
+	Ready() int
+	Unacked() int
+	Counts() fifo.Counts
+	Pending() bool
+	Consumers() int
+	Unsubscribe(c *fifo.Consumer[item], fetched *ring.Ring[entry])
+	Fetch(c *fifo.Consumer[item], acked int, batch *ring.Ring[entry], wake bool)
+	Waits(c *fifo.Consumer[item]) bool
+	Ack(c *fifo.Consumer[item], n int)
+	Reject(c *fifo.Consumer[item], e entry)
+	Return(c *fifo.Consumer[item], e entry)
+	Restore(c *fifo.Consumer[item], e entry)
+	Woken() []*fifo.Consumer[item]
+	Purge() int
+	Check() error
+}
+
+func (q *queue) store() store {
+	if q.log != nil {
+		return q.log
+	}
+	return &q.fifo
 }
 
 // The reasons in queue.eager.
@@ -97,6 +125,9 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q.settings = settingsOf(q.defaults, q.policies.merge(q.args, "x-"))
 	q.plain = q.settings.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
+	if s := q.settings.stream; s != nil {
+		q.log = stream.New[item](s.Retention)
+	}
 	if b.phase.Load() != open {
 		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
 	}
@@ -152,7 +183,13 @@ func (q *queue) pushCarefully(ctx context.Context, s *Session, it *item) error {
 }
 
 // put adds a message; unlock drops what is too much.
-func (q *queue) put(it *item) { q.wakeLater(q.fifo.Push(it, q.expiry(it.msg))) }
+func (q *queue) put(it *item) {
+	if q.log != nil {
+		q.append(it)
+		return
+	}
+	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg)))
+}
 
 // pushFull goes on with pushCarefully if there is no room.
 func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
@@ -283,11 +320,13 @@ func (q *queue) setEager(reason uint32, on bool) {
 
 // collect applies the acks that a lone consumer has not handed in, and assigns
 // it what it has not fetched. With several consumers there is nothing of the
-// sort. q.mu is held.
+// sort, but in a stream, where each of them is as good as alone. q.mu is held.
 func (q *queue) collect() {
 	q.tick()
-	if len(q.consumers) == 1 {
-		q.consumers[0].collect()
+	if len(q.consumers) == 1 || q.log != nil {
+		for _, c := range q.consumers {
+			c.collect()
+		}
 		q.fifo.Dispatch()
 	}
 }
@@ -319,7 +358,7 @@ func (q *queue) release() {
 	}
 	q.watchHead()
 	send := q.collectLetters()
-	woken := q.fifo.Woken()
+	woken := q.store().Woken()
 	if len(woken) == 0 && !send {
 		q.mu.Unlock()
 		return
@@ -370,6 +409,11 @@ func (q *queue) subscribe(c *Consumer) error {
 	if err := c.Err(); err != nil {
 		return err // its session was closed meanwhile
 	}
+	if q.log != nil {
+		q.log.Subscribe(&c.core, c.reading.at, c.reading.filter)
+		q.consumers = append(q.consumers, c)
+		return nil
+	}
 	if len(q.consumers) > 0 {
 		q.setEager(eagerShared, true)
 		q.collect()
@@ -419,9 +463,9 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 	if !slices.Contains(q.consumers, c) {
 		return false // ended before it began
 	}
-	q.fifo.Unsubscribe(&c.core, &c.batch)
+	q.store().Unsubscribe(&c.core, &c.batch)
 	if q.gone != nil {
-		q.fifo.Purge()
+		q.store().Purge()
 	}
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Consumer) bool { return x == c })
 	q.updateShared()
@@ -433,7 +477,7 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 	return false
 }
 
-func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1) }
+func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1 && q.log == nil) }
 
 // whyGone is what those learn who want to use a queue that ended.
 func (q *queue) whyGone() error {
@@ -450,7 +494,7 @@ func (q *queue) end(why error) {
 	q.gone = why
 	q.stopTimers()
 	q.countSource()
-	q.fifo.Purge()
+	q.store().Purge()
 	if why == errGone {
 		why = q.deleted()
 	}
@@ -479,11 +523,15 @@ func (q *queue) dropWaiters(which func(*waiter) bool, why error) {
 }
 
 // delete ends the queue if the conditions of c hold, and returns the number of
-// messages that waited in it (QUEUE-24 to QUEUE-27).
+// messages that waited in it (QUEUE-24 to QUEUE-27). In a stream none waits, and
+// there are no conditions (STREAM-15).
 func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	q.lock()
 	defer q.unlock()
 	n := q.fifo.Ready()
+	if q.log != nil {
+		c = deleteConfig{}
+	}
 	switch {
 	case q.gone != nil:
 		return 0, nil
@@ -516,8 +564,15 @@ func (q *queue) purge() int {
 func (q *queue) info() QueueInfo {
 	q.lock()
 	defer q.unlock()
-	return QueueInfo{Name: q.name, Messages: q.fifo.Ready(), Consumers: len(q.consumers)}
+	i := QueueInfo{Name: q.name, Messages: q.store().Ready()}
+	if q.log == nil { // of those of a stream RabbitMQ does not tell
+		i.Consumers = len(q.consumers)
+	}
+	return i
 }
+
+// isBusy reports whether Shutdown waits for the queue; q.mu is held.
+func (q *queue) isBusy() bool { return q.sending || q.store().Unacked() > 0 || q.store().Pending() }
 
 // isGone reports whether the queue was deleted.
 func (q *queue) isGone() bool {

@@ -162,6 +162,9 @@ func (s *Session) PurgeQueue(ctx context.Context, name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if q.log != nil {
+		return 0, q.notInStreams("queue.purge") // STREAM-6
+	}
 	return q.purge(), nil
 }
 
@@ -284,6 +287,10 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 	if err != nil {
 		return nil, err
 	}
+	cfg.version = s.version
+	if err := q.readArguments(&cfg); err != nil {
+		return nil, err
+	}
 	c := newConsumer(s, q, cfg)
 	if err := s.remember(c); err != nil {
 		return nil, err
@@ -366,6 +373,9 @@ func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Del
 	q, err := s.queue(ctx, queue)
 	if err != nil {
 		return Delivery{}, false, err
+	}
+	if q.log != nil {
+		return Delivery{}, false, q.notInStreams("basic.get") // STREAM-5
 	}
 	h := s.holderOf(q, nil)
 	if h == nil {

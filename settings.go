@@ -11,12 +11,13 @@ import (
 // and where they are silent, policies and the defaults of who declared it.
 type settings struct {
 	overflow      OverflowPolicy
-	maxLength     int           // messages that may wait; negative = any number
-	maxBytes      int64         // bytes of these; negative = any number
-	messageTTL    time.Duration // of a message from when it comes in; negative = none
-	expires       time.Duration // of the queue while nobody uses it; 0 = none
-	deadLetters   *deadLetters  // where dead messages go; nil = nowhere
-	deliveryLimit int           // how often a message may come back; negative = any number
+	maxLength     int             // messages that may wait; negative = any number
+	maxBytes      int64           // bytes of these; negative = any number
+	messageTTL    time.Duration   // of a message from when it comes in; negative = none
+	expires       time.Duration   // of the queue while nobody uses it; 0 = none
+	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
+	deliveryLimit int             // how often a message may come back; negative = any number
+	stream        *streamSettings // nil unless it is a stream
 }
 
 // defaultSettings are those of a queue without arguments.
@@ -28,7 +29,23 @@ func (c *queueConfig) defaultSettings() settings {
 	if c.rabbitMQ {
 		s.overflow = DropHead
 	}
+	if _, t := typeOf(c.args); t == streams {
+		s.maxLength, s.overflow = -1, DropHead
+		s.stream = c.defaultStream()
+		if !c.unbounded && !c.rabbitMQ {
+			s.maxBytes = DefaultStreamBytes
+		}
+	}
 	return s
+}
+
+// bound returns what bounds a queue by default, and to how much: messages, or the
+// bytes of a stream.
+func (s *settings) bound() (key string, limit, otherwise int64) {
+	if s.stream != nil {
+		return "x-max-length-bytes", s.maxBytes, DefaultStreamBytes
+	}
+	return "x-max-length", int64(s.maxLength), DefaultMaxLength
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
@@ -58,6 +75,9 @@ func settingsOf(defaults settings, args Table) settings {
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
 	}
+	if s.stream != nil {
+		s.stream = s.stream.with(s.maxBytes, args)
+	}
 	return s
 }
 
@@ -68,6 +88,9 @@ func integerIn(args Table, key string) (int64, bool) {
 
 // limits are the settings that fifo enforces.
 func (s *settings) limits() fifo.Limits[item] {
+	if s.stream != nil {
+		return fifo.Unlimited[item]()
+	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Returns: s.deliveryLimit, KeepDead: s.deadLetters != nil}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
@@ -77,7 +100,7 @@ func (s *settings) limits() fifo.Limits[item] {
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
-func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 }
+func (s *settings) plain() bool { return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 }
 
 // subject is what policies look at.
 func (q *queue) subject() subject {
@@ -110,6 +133,9 @@ func (q *queue) apply(f inForce) {
 		q.dropHead()
 	}
 	q.settings = s
+	if q.log != nil {
+		q.log.SetRetention(s.stream.Retention, time.Now())
+	}
 	if s.overflow != Block {
 		q.resolveWaiters()
 	}

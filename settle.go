@@ -28,6 +28,11 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	if slices.Contains(deliveries, nil) {
 		return invalid("SettleAll: a delivery is nil")
 	}
+	for _, d := range deliveries {
+		if o != Acked && d.from != nil && d.from.queue.onlyAcks() { // STREAM-7
+			return d.from.queue.notInStreams("basic.nack and basic.reject")
+		}
+	}
 	var err error
 	var tags []uint64
 	rest := deliveries
@@ -95,7 +100,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 		return false
 	}
 	h.window.Load().put(1)
-	q := &h.queue.fifo
+	q := h.queue.store()
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
 	case o == Acked:

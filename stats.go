@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
@@ -44,16 +45,20 @@ type BindingStats struct {
 // QueueStats describes a queue. The counters run from its declaration on.
 type QueueStats struct {
 	Name       string
+	Type       string // as in x-queue-type
 	Durable    bool
 	AutoDelete bool
 	Exclusive  bool
 	MaxLength  int   // messages that may wait; -1 is any number
-	MaxBytes   int64 // bytes of their bodies; -1 is any number
+	MaxBytes   int64 // bytes of their bodies, or of memory that a stream takes; -1 is any number
 	Overflow   OverflowPolicy
 
 	Policy, OperatorPolicy string // the names of those that apply; "" is none
 
-	Ready             int // messages that wait for a consumer
+	MaxAge       time.Duration // of a stream; 0 is any
+	SegmentBytes int64         // of a stream
+
+	Ready             int // messages that wait for a consumer, or that a stream has
 	Unacked           int // messages held by consumers or taken with Get, and not settled
 	WaitingPublishers int // calls of Publish that wait for room
 	Consumers         []ConsumerStats
@@ -90,6 +95,9 @@ type ConsumerStats struct {
 	Exclusive bool
 	AutoAck   bool
 	Unacked   int // messages assigned to it and not settled
+
+	// Offset is where it reads a stream: no message before it comes any more.
+	Offset int64
 }
 
 // Stats returns a snapshot.
@@ -151,12 +159,12 @@ func (q *queue) stats() QueueStats {
 	q.lock()
 	defer q.unlock()
 	q.countSource()
-	n := q.fifo.Counts()
+	n := q.store().Counts()
 	s := QueueStats{
-		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
+		Name: q.name, Type: q.kind(), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
 		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
-		Ready: q.fifo.Ready(), Unacked: q.fifo.Unacked(), WaitingPublishers: len(q.waiters),
+		Ready: q.store().Ready(), Unacked: q.store().Unacked(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
 		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],
@@ -165,11 +173,18 @@ func (q *queue) stats() QueueStats {
 			MaxLength: q.deadLettered[fifo.MaxLength], DeliveryLimit: q.deadLettered[fifo.DeliveryLimit],
 		},
 	}
+	if keep := q.settings.stream; keep != nil {
+		s.MaxAge, s.SegmentBytes = keep.MaxAge, keep.SegmentBytes
+	}
 	for _, c := range q.consumers {
-		s.Consumers = append(s.Consumers, ConsumerStats{
+		k := ConsumerStats{
 			Tag: c.tag, Prefetch: c.core.Prefetch, Priority: int(c.core.Priority), Exclusive: c.core.Exclusive,
 			AutoAck: c.autoAck, Unacked: c.core.Unacked(),
-		})
+		}
+		if q.log != nil {
+			k.Offset = q.log.Position(&c.core)
+		}
+		s.Consumers = append(s.Consumers, k)
 	}
 	return s
 }

@@ -27,7 +27,15 @@ func connection(v Compatibility) pocketmq.SessionOption {
 
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
-func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
+func queueExists(b *pocketmq.Broker, name string) bool {
+	_, exists := hook.Queue(b, name)
+	return exists
+}
+
+func isStream(b *pocketmq.Broker, name string) bool {
+	kind, _ := hook.Queue(b, name)
+	return kind == "stream"
+}
 
 func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
 

@@ -357,6 +357,13 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	}
 }
 
+// Waits reports whether there is a message for c that it has credit for, if it is
+// the only one.
+func (q *Queue[T]) Waits(c *Consumer[T]) bool { return q.Ready() > 0 && !c.OutOfCredit() }
+
+// Pending reports whether messages wait that a consumer will get.
+func (q *Queue[T]) Pending() bool { return q.Ready() > 0 && len(q.consumers) > 0 }
+
 // Consumers is the number of consumers.
 func (q *Queue[T]) Consumers() int { return len(q.consumers) }
 

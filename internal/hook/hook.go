@@ -31,8 +31,8 @@ var (
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
 
-	// QueueExists reports whether a *pocketmq.Broker has a queue of this name.
-	QueueExists func(broker any, name string) bool
+	// Queue describes a queue of a *pocketmq.Broker; its kind is its x-queue-type.
+	Queue func(broker any, name string) (kind string, exists bool)
 
 	// QueueCount returns how many queues a *pocketmq.Broker has.
 	QueueCount func(broker any) int
@@ -54,8 +54,4 @@ var (
 
 	// CheckExpiration reports what is wrong with the property expiration of a message.
 	CheckExpiration func(expiration string) error
-
-	// Integer reads an integer of any width from a table. If v is none, why tells
-	// so in RabbitMQ's words.
-	Integer func(v any) (n int64, why string)
 )
