@@ -63,11 +63,11 @@ var arguments = []argument{
 	{key: "x-max-length-bytes", check: checkNotNegative, compared: true},
 	{key: "x-max-in-memory-length", check: checkNotNegative, others: true},
 	{key: "x-max-in-memory-bytes", check: checkNotNegative, others: true},
-	{key: "x-max-priority", check: checkMaxPriority, supported: isZero, compared: true},
+	{key: "x-max-priority", check: checkMaxPriority, compared: true},
 	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), compared: true},
 	{key: "x-queue-mode", check: checkQueueMode, compared: true},
 	{key: "x-queue-version", check: checkQueueVersion, compared: true},
-	{key: "x-single-active-consumer", check: checkBool, supported: func(v any) bool { return v != true }, compared: true},
+	{key: "x-single-active-consumer", check: checkBool, compared: true},
 	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v == classicType }},
 	{key: "x-quorum-initial-group-size", check: checkPositive, others: true},
 	{key: "x-max-age", others: true},
@@ -302,9 +302,4 @@ func checkQueueType(v any) string {
 		return fmt.Sprintf(`"unsupported queue type '%s'"`, s)
 	}
 	return unacceptable(v)
-}
-
-func isZero(v any) bool {
-	n, why := integerArgument(v)
-	return why == "" && n == 0
 }

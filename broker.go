@@ -585,7 +585,7 @@ func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
 		published += q.fifo.Counts().Published
-		busy = busy || q.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
+		busy = busy || q.outbox != nil && q.outbox.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
 		q.release()
 	}
 	return published, busy

@@ -33,8 +33,8 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	declared   settings // by its arguments
-	version    version  // of RabbitMQ that it behaves like
+	declared   *settings // by its arguments
+	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
 
@@ -49,7 +49,7 @@ type queue struct {
 	mu        sync.Mutex
 	fifo      fifo.Queue[item] // guarded by mu, and so is all below
 	plain     bool             // settings.plain()
-	settings  settings
+	settings  *settings        // what is in force; see apply
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -58,10 +58,7 @@ type queue struct {
 	sourced   uint64    // messages of source that its counter lacks; see countSource
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
 
-	// See deadletter.go.
-	letters      []letter // died, and not sent yet
-	sending      bool     // a goroutine sends them
-	deadLettered [len(reasonNames)]uint64
+	outbox *outbox // of dead letters; nil until there is one
 
 	// See expiry.go.
 	headTimer   *time.Timer // fires when the message at the head expires; nil until it is needed
@@ -75,7 +72,7 @@ const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
 	eagerWaiters              // publishers wait for room
 	eagerDraining             // Shutdown waits for the queue to run empty
-	eagerPrompt               // messages expire: what is not assigned does
+	eagerPrompt               // it matters when a message is assigned: see setPrompt
 )
 
 // waiter is a publisher that waits for room in a queue.
@@ -90,8 +87,14 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q.declared = settingsOf(c.defaultSettings(), c.args)
 	q.settings, q.plain = q.declared, q.declared.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
+	if q.settings.maxPriority > 0 {
+		q.setPrompt()
+	}
+	if q.settings.singleActive {
+		q.fifo.SetSingle(false)
+	}
 	if b.phase.Load() != open {
-		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
+		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
 	q.restartExpiry()
 	return q
@@ -115,7 +118,7 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() {
 		return q.pushCarefully(ctx, s, it)
 	}
-	c := q.fifo.Push(it, 0)
+	c := q.fifo.Push(it, 0, 0)
 	q.mu.Unlock()
 	if c != nil {
 		wake(c)
@@ -145,7 +148,9 @@ func (q *queue) pushCarefully(ctx context.Context, s *Session, it *item) error {
 }
 
 // put adds a message; unlock drops what is too much.
-func (q *queue) put(it *item) { q.wakeLater(q.fifo.Push(it, q.expiry(it.msg))) }
+func (q *queue) put(it *item) {
+	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
+}
 
 // pushFull goes on with pushCarefully if there is no room.
 func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
@@ -195,7 +200,7 @@ func (q *queue) admit(it *item) bool {
 		q.put(it)
 		return true
 	}
-	c, ok := q.fifo.TryPush(it, q.expiry(it.msg))
+	c, ok := q.fifo.TryPush(it, q.expiry(it.msg), q.settings.priority(it.msg))
 	q.wakeLater(c)
 	return ok
 }
@@ -244,6 +249,15 @@ func (q *queue) admitWaiters() {
 		q.waiters = nil
 		q.setEager(eagerWaiters, false)
 	}
+}
+
+// setPrompt is for a queue in which it matters when a message is assigned: because
+// messages expire, or overtake others. The flag comes first: an ack either is
+// collected here or sees the flag. q.mu is held.
+func (q *queue) setPrompt() {
+	q.setEager(eagerPrompt, true)
+	q.collect()
+	q.fifo.SetPrompt()
 }
 
 // setEager changes q.eager; q.mu is held.
@@ -345,16 +359,23 @@ func (q *queue) subscribe(c *Consumer) error {
 	if err := c.Err(); err != nil {
 		return err // its session was closed meanwhile
 	}
+	if q.settings.singleActive && c.core.Exclusive { // CONS-6
+		return q.exclusiveUse()
+	}
 	if len(q.consumers) > 0 {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
 	if err := q.fifo.Subscribe(&c.core); err != nil {
 		q.updateShared()
-		return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
+		return q.exclusiveUse()
 	}
 	q.consumers = append(q.consumers, c)
 	return nil
+}
+
+func (q *queue) exclusiveUse() error {
+	return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
 }
 
 // endTogether ends consumers, and returns what back holds, in one step: nothing

@@ -19,6 +19,10 @@ type settings struct {
 	expires       time.Duration // of the queue while nobody uses it; 0 = none
 	deadLetters   *deadLetters  // where dead messages go; nil = nowhere
 	deliveryLimit int           // how often a message may come back; negative = any number
+
+	// Of arguments that no policy can set (POL-8).
+	maxPriority  uint8 // of messages; 0 = they have none
+	singleActive bool  // only one consumer gets messages
 }
 
 // defaultSettings are those of a queue without arguments.
@@ -34,8 +38,8 @@ func (c *queueConfig) defaultSettings() settings {
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
-func settingsOf(defaults settings, args Table) settings {
-	s := defaults
+func settingsOf(defaults settings, args Table) *settings {
+	s := &defaults
 	if n, ok := integerIn(args, "x-max-length"); ok {
 		s.maxLength = int(n)
 	}
@@ -60,6 +64,10 @@ func settingsOf(defaults settings, args Table) settings {
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
 	}
+	if n, ok := integerIn(args, "x-max-priority"); ok {
+		s.maxPriority = uint8(n)
+	}
+	s.singleActive = args["x-single-active-consumer"] == true
 	return s
 }
 
@@ -79,11 +87,14 @@ func (s *settings) limits() fifo.Limits[item] {
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
-func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 }
+func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 }
+
+// priority is that of a message in the queue (PRIO-1).
+func (s *settings) priority(m *Message) uint8 { return min(m.Priority, s.maxPriority) }
 
 // apply puts settings into force, at once: a lower limit trims the queue now,
 // while a new TTL is for the messages that come in from now on (POL-9, POL-11).
-func (q *queue) apply(s settings) {
+func (q *queue) apply(s *settings) {
 	q.lock()
 	defer q.unlock()
 	q.settings = s
