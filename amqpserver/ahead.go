@@ -166,7 +166,11 @@ func (a *ahead) overtakes(c *conn, f wire.Frame) bool {
 		return false
 	}
 	t := a.tail(c, f.Channel)
-	return !t.strict && t.expect == expectMethod && c.channels[f.Channel].frame(f) == nil
+	if t.strict || t.expect != expectMethod || c.server.interceptor.Load() != nil {
+		return false
+	}
+	id, args := wire.SplitMethod(f.Payload)
+	return c.channels[f.Channel].method(id, args) == nil
 }
 
 func isMethod(f wire.Frame, id wire.ID) bool {
