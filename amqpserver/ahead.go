@@ -33,7 +33,7 @@ type tail struct {
 
 // maxAhead is how many bytes are read ahead. Then the client is kept from sending,
 // and it is no longer noticed if it is gone.
-const maxAhead = 256 << 10
+const maxAhead = 64 << 10
 
 // frameCost is what a frame that is kept takes besides its payload.
 const frameCost = 64
