@@ -15,9 +15,12 @@ func init() {
 		return s.(*Session).route(exchange, key, m.(*Message))
 	}
 	hook.IsClosed = func(b any) bool { return b.(*Broker).phase.Load() == closed }
-	hook.QueueExists = func(b any, name string) bool {
-		_, err := b.(*Broker).findQueue(name)
-		return err == nil
+	hook.Queue = func(b any, name string) (kind string, exists bool) {
+		q, err := b.(*Broker).findQueue(name)
+		if err != nil {
+			return "", false
+		}
+		return q.kind(), true
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.CancelConsumers = func(b any, name string) error {
@@ -36,7 +39,13 @@ func init() {
 		}
 		return x.kind, x.internal, true
 	}
-	hook.Integer = integerArgument
+	hook.CheckExpiration = func(s string) error {
+		_, err := parseExpiration(s)
+		return err
+	}
+	hook.Connection = func(v int) any {
+		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
+	}
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
 
@@ -49,6 +58,16 @@ func (q *queue) cancelAll() {
 		c.Cancel()
 	}
 }
+
+// version is a version of RabbitMQ, where they differ in what the core does. The
+// Go API follows 4.0, and a connection its server's compatibility level.
+type version int
+
+const (
+	_ version = iota // 3.10
+	v4_0
+	v4_3
+)
 
 // route is the first part of Publish: it finds the queues that a message goes to.
 // The function that it returns is the second. In between, transactions hold
@@ -69,8 +88,7 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 	if err != nil {
 		return nil, err
 	}
-	names := b.routedNames(x, key, more, m)
-	it := item{m.withoutBCC(), x, key}
+	names, delays := b.destinations(x, key, more, m)
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
@@ -82,25 +100,22 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 			}
 		}
 		x.published.Add(1)
-		if routed, err := pushAll(ctx, s, queues, &it); routed {
-			return err
-		}
 		var flags PublishOption
 		if mandatory {
 			flags = Mandatory
 		}
-		return b.unrouted(x, key, flags)
+		return b.handOver(ctx, s, queues, delays, &item{m, x, key}, flags)
 	}, nil
 }
 
-// routedNames returns the names of the queues that a message goes to. As in
-// RabbitMQ, what the bindings are counts now, but which queues exist when they are
-// looked up: the default exchange leads to any name.
-func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message) (names []string) {
+// destinations returns the names of the queues that a message goes to, and what
+// delays it. As in RabbitMQ, what the bindings are counts now, but which queues exist
+// when they are looked up: the default exchange leads to any name.
+func (b *Broker) destinations(x *exchange, key string, more []string, m *Message) (names []string, delays []delay) {
 	if x.name == "" {
 		names = append(append(names, key), more...)
 		slices.Sort(names)
-		return slices.Compact(names)
+		return slices.Compact(names), nil
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -108,15 +123,27 @@ func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message)
 	for _, q := range r.queues {
 		names = append(names, q.name)
 	}
-	return names
+	return names, slices.Clone(r.delays)
 }
 
-// received are the properties of a message as they came over a connection. They
-// are passed on as they are, which keeps also what Message has no place for,
-// such as a property that is present and empty.
-type received struct {
-	message    *Message // that they belong to; a copy may have been changed
+// origin is what a message has beside its fields, which nobody sees.
+type origin struct {
+	message *Message // that it belongs to; a copy may have been changed
+	// The properties as they came over a connection. They are passed on as they are,
+	// which keeps also what Message has no place for, such as a property that is
+	// present and empty.
 	properties []byte
+	changed    bool     // of the properties, headers and expiration are others now
+	dead       bool     // it is a dead letter
+	bcc        []string // the routing keys of BCC, which lead a dead message to the same queues again
+}
+
+// own returns m's origin, or nil.
+func (m *Message) own() *origin {
+	if m.origin == nil || m.origin.message != m {
+		return nil
+	}
+	return m.origin
 }
 
 // newReceivedMessage returns a message that came with these properties, of which
@@ -124,18 +151,28 @@ type received struct {
 func newReceivedMessage(properties []byte) *Message {
 	m := &struct { // one allocation: they live and die together
 		Message
-		received
+		origin
 	}{}
-	m.received = received{&m.Message, properties}
-	m.Message.received = &m.received
+	m.origin = origin{message: &m.Message, properties: properties}
+	m.Message.origin = &m.origin
 	return &m.Message
 }
 
 // receivedProperties returns what m, or the message it is a copy of, came with, and
 // whether it is a copy.
 func (m *Message) receivedProperties() (properties []byte, changed bool) {
-	if m.received == nil {
+	if m.origin == nil {
 		return nil, true
 	}
-	return m.received.properties, m.received.message != m
+	return m.origin.properties, m.origin.message != m || m.origin.changed
+}
+
+// change gives m, a copy of another message, an origin of its own.
+func (m *Message) change(from *Message) *origin {
+	m.origin = &origin{message: m, changed: true}
+	m.origin.properties, _ = from.receivedProperties()
+	if o := from.own(); o != nil {
+		m.origin.bcc = o.bcc
+	}
+	return m.origin
 }

@@ -14,7 +14,7 @@ import "context"
 // errors.Is.
 type Client interface {
 	// DeclareExchange makes sure that an exchange of this name and kind (Direct,
-	// Fanout, Topic or Headers) with these properties exists. If there is one
+	// Fanout, Topic, Headers, …) with these properties exists. If there is one
 	// with other properties, the error is ErrPreconditionFailed and names the
 	// property.
 	DeclareExchange(ctx context.Context, name, kind string, opts ...ExchangeOption) error
@@ -90,6 +90,6 @@ var (
 // QueueInfo is what DeclareQueue tells of a queue.
 type QueueInfo struct {
 	Name      string
-	Messages  int // that wait for a consumer
-	Consumers int
+	Messages  int // that wait for a consumer, or that a stream has
+	Consumers int // 0 for a stream, as in RabbitMQ; see Stats
 }

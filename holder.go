@@ -13,6 +13,7 @@ type holder struct {
 	queue  *queue
 	core   *fifo.Consumer[item]   // what the queue knows of the consumer, guarded by queue.mu; nil for Get
 	window atomic.Pointer[Window] // nil = none; changes under both locks
+	relay  *relay                 // to where the messages came from; nil = the queue has them from publishers
 
 	mu      sync.Mutex // taken after queue.mu; guards the fields below
 	unacked fifo.Unacked[item]
@@ -27,6 +28,9 @@ type holder struct {
 // is of no use to others, and not going to the queue's lock for each message is
 // what makes it as fast as a channel.
 func (h *holder) ack(tag uint64) error {
+	if h.relay != nil {
+		return h.relay.settle(h, Acked, tag)
+	}
 	h.mu.Lock()
 	if !h.unacked.Drop(tag) {
 		h.mu.Unlock()
@@ -49,6 +53,7 @@ func (h *holder) mustFlush() bool {
 // flush hands the acks in now, and lets the queue act on it.
 func (h *holder) flush() {
 	h.queue.mu.Lock()
+	h.queue.tick()
 	h.collect()
 	h.unlock()
 }
@@ -63,7 +68,7 @@ func (h *holder) collect() {
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
 	if n := h.takeAcked(); n > 0 {
-		h.queue.fifo.Ack(h.core, n)
+		h.queue.store().Ack(h.core, n)
 		h.queue.fifo.Dispatch()
 	}
 }
@@ -98,7 +103,7 @@ func (h *holder) giveBack() {
 		return
 	}
 	for _, e := range all {
-		h.queue.fifo.Return(h.core, e)
+		h.queue.store().Return(h.core, e)
 	}
 }
 
@@ -137,6 +142,7 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if h.closed {
 		return d, false, errSessionClosed
 	}
+	q.restartExpiry() // TTL-9
 	e, ok := q.fifo.Get()
 	if !ok {
 		return d, false, nil

@@ -10,7 +10,8 @@ const (
 	Acked Outcome = iota
 	// Requeued means that it goes back to its place in the queue.
 	Requeued
-	// Rejected means that it leaves the queue as refused.
+	// Rejected means that it leaves the queue as refused: to the dead letter
+	// exchange, if the queue has one.
 	Rejected
 
 	restored // goes back as if nobody had seen it
@@ -26,6 +27,11 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	}
 	if slices.Contains(deliveries, nil) {
 		return invalid("SettleAll: a delivery is nil")
+	}
+	for _, d := range deliveries {
+		if o != Acked && d.from != nil && d.from.queue.onlyAcks() { // STREAM-7
+			return d.from.queue.notInStreams("basic.nack and basic.reject")
+		}
 	}
 	var err error
 	var tags []uint64
@@ -44,8 +50,10 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 				others = append(others, d)
 			}
 		}
-		if from == nil || !from.settleAll(o, tags) {
+		if from == nil {
 			err = errSettled
+		} else if e := from.settleAll(o, tags); e != nil {
+			err = e
 		}
 		rest = others
 	}
@@ -54,23 +62,23 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 
 // settle is settleAll for one delivery.
 func (h *holder) settle(o Outcome, tag uint64) error {
-	if !h.settleAll(o, []uint64{tag}) {
-		return errSettled
-	}
-	return nil
+	return h.settleAll(o, []uint64{tag})
 }
 
-// settleAll settles deliveries in one step, and reports whether all of them were
+// settleAll settles deliveries in one step. It fails unless all of them were
 // unsettled.
-func (h *holder) settleAll(o Outcome, tags []uint64) bool {
+func (h *holder) settleAll(o Outcome, tags []uint64) error {
+	if h.relay != nil {
+		return h.relay.settleAll(h, o, tags)
+	}
 	q := h.queue
 	q.lock() // what came before goes first
-	all := true
+	var err error
 	h.mu.Lock()
 	h.apply() // so did these acks
 	for _, tag := range tags {
 		if !h.settleLater(o, tag) {
-			all = false
+			err = errSettled
 		}
 	}
 	h.mu.Unlock()
@@ -81,7 +89,7 @@ func (h *holder) settleAll(o Outcome, tags []uint64) bool {
 		q.fifo.Dispatch()
 	}
 	h.unlock()
-	return all
+	return err
 }
 
 // settleLater settles a delivery in a step that its queue ends by Dispatch. Both
@@ -92,7 +100,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 		return false
 	}
 	h.window.Load().put(1)
-	q := &h.queue.fifo
+	q := h.queue.store()
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
 	case o == Acked:
@@ -102,7 +110,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 	case o == restored:
 		q.Restore(h.core, e)
 	default:
-		q.Reject(h.core, 1)
+		q.Reject(h.core, e)
 	}
 	return true
 }

@@ -50,6 +50,7 @@ type consumer struct {
 	channel *channel
 	tag     string
 	noAck   bool
+	replies bool        // gets what is sent to the channel's reply-to
 	listed  atomic.Bool // in conn.ready
 
 	// Guarded by channel.mu.

@@ -39,7 +39,7 @@ func (ch *channel) confirm(refused bool, err error) error {
 		ch.sendConfirms()
 		f.published++
 		f.acked = f.published
-		ch.conn.out.send(ch.id, &wire.BasicNack{DeliveryTag: f.published})
+		ch.conn.out.send(ch.id, &wire.BasicNack{DeliveryTag: f.published, Multiple: true, Requeue: true}) // CONF-9
 		return nil
 	}
 	f.published++

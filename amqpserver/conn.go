@@ -42,6 +42,7 @@ type conn struct {
 	channels  map[uint16]*channel
 	unchecked int           // bytes published since the memory was looked at
 	acking    []*channel    // have confirms to send
+	left      []uint16      // channels that the client closed with what was read last
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
 	tick      time.Time     // when to look at the channels next; zero = never
 	deadline  time.Time     // of reading, as source set it; zero = it did not
@@ -163,6 +164,7 @@ func (c *conn) run() error {
 		}
 		if c.mayWait() {
 			c.sendConfirms()
+			c.left = c.left[:0]
 		}
 		if c.out.isFull() {
 			c.out.waitForRoom()

@@ -159,15 +159,20 @@ func (k *consumer) fetch(n int) (more bool) {
 		if !ok {
 			return false
 		}
-		ch.deliver(&d, k.noAck, now)
+		k.deliver(&d, now)
 	}
 	return true
 }
 
 // deliver sends a delivery. ch.mu is held.
-func (ch *channel) deliver(d *pocketmq.Delivery, noAck bool, now time.Duration) {
+func (k *consumer) deliver(d *pocketmq.Delivery, now time.Duration) {
+	ch := k.channel
+	if k.replies && ch.conn.server.compat < V4_3 { // a reply takes the next one's number
+		ch.conn.out.sendDelivery(ch.id, d, ch.lastTag+1)
+		return
+	}
 	ch.lastTag++
-	if !noAck {
+	if !k.noAck {
 		ch.unacked.add(ch.lastTag, now, d)
 	}
 	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)

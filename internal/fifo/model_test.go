@@ -2,6 +2,7 @@ package fifo
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -13,7 +14,11 @@ import (
 type model struct {
 	waiting   []Entry[int]
 	places    uint64
-	limit     int
+	limit     int   // of the length
+	bytes     int64 // limit of the sum of all that waits; negative = none
+	returns   int   // limit of these; negative = none
+	now       int64
+	dead      []Dead[int]
 	line      []*modelConsumer // those who may still have credit, in turn
 	consumers []*modelConsumer
 }
@@ -47,8 +52,31 @@ func (m *model) leaveLine(c *modelConsumer) {
 	m.line = slices.DeleteFunc(m.line, func(x *modelConsumer) bool { return x == c })
 }
 
+// expire buries what has expired at the head, and nowhere else.
+func (m *model) expire() {
+	for len(m.waiting) > 0 && m.waiting[0].Expires > 0 && m.waiting[0].Expires <= m.now {
+		m.bury(m.waiting[0], Expired)
+		m.waiting = m.waiting[1:]
+	}
+}
+
+func (m *model) bury(e Entry[int], why Reason) { m.dead = append(m.dead, Dead[int]{e, why}) }
+
+func (m *model) weight() (n int64) {
+	for _, e := range m.waiting {
+		n += int64(size(e.Value))
+	}
+	return n
+}
+
+func (m *model) fits(v int) bool {
+	return len(m.waiting) < m.limit && (m.bytes < 0 || m.weight()+int64(size(v)) <= m.bytes)
+}
+
+func size(v int) int { return v % 4 }
+
 func (m *model) dispatch() {
-	for len(m.waiting) > 0 && len(m.line) > 0 {
+	for m.expire(); len(m.waiting) > 0 && len(m.line) > 0; m.expire() {
 		c := m.next()
 		m.leaveLine(c)
 		if c.prefetch > 0 && c.unacked == c.prefetch {
@@ -92,11 +120,30 @@ type both struct {
 	mayWake bool // asked to be woken
 }
 
+// newPair returns an empty queue with limits that depend on kind.
+func newPair(kind byte) *pair {
+	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1}
+	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Returns: m.returns, KeepDead: true}
+	if m.bytes >= 0 {
+		limits.Size = size
+	}
+	return &pair{q: New[int](limits, nil), m: m}
+}
+
 func (p *pair) step(op, arg byte) {
-	p.history = append(p.history, fmt.Sprintf("%d(%d)", op%11, arg))
-	switch op % 11 {
-	case 0, 1, 2:
-		p.push()
+	p.history = append(p.history, fmt.Sprintf("%d(%d)", op%12, arg))
+	switch op % 12 {
+	case 0, 1:
+		p.push(0)
+	case 2:
+		p.push(arg)
+	case 11:
+		p.m.now += int64(arg % 8)
+		if p.q.Timed() {
+			p.q.At(p.m.now)
+		}
+		p.m.dispatch()
+		p.q.Dispatch()
 	case 3:
 		p.subscribe(arg)
 	case 4, 5:
@@ -123,19 +170,36 @@ func (p *pair) woken(c *Consumer[int]) {
 	b.mayWake = false
 }
 
-func (p *pair) push() {
+// push publishes a message that expires soon, or never.
+func (p *pair) push(soon byte) {
 	p.value++
-	if p.q.Full() {
+	if !p.q.Fits(&p.value) {
 		p.q.Dispatch()
 	}
-	if p.q.Full() != (p.m.limit >= 0 && len(p.m.waiting) >= p.m.limit) {
-		panic("Full differs")
-	}
-	if c := p.q.Push(&p.value); c != nil {
-		p.woken(c)
+	if p.q.Fits(&p.value) != p.m.fits(p.value) {
+		panic("Fits differs")
 	}
 	p.m.places++
-	p.m.wait(Entry[int]{Value: p.value, Seq: p.m.places})
+	e := Entry[int]{Value: p.value, Seq: p.m.places}
+	if soon > 0 {
+		e.Expires = p.m.now + int64(soon%8)
+	}
+	if e.Expires != 0 {
+		p.q.SetPrompt()
+		p.q.At(p.m.now)
+	}
+	if c := p.q.Push(&p.value, e.Expires); c != nil {
+		p.woken(c)
+	}
+	// With a consumer that can take it at once a message does not expire (TTL-6).
+	if now := p.m.now; len(p.m.waiting) == 0 {
+		p.m.now = 0
+		p.m.wait(e)
+		p.m.dispatch()
+		p.m.now = now
+	} else {
+		p.m.wait(e)
+	}
 	p.m.dispatch()
 }
 
@@ -219,7 +283,10 @@ func (p *pair) settle(arg byte) {
 		p.q.Ack(b.c, n)
 		p.q.Dispatch()
 	case 2:
-		p.q.Reject(b.c, n)
+		for _, e := range some {
+			p.q.Reject(b.c, e)
+			p.m.bury(e, Rejected)
+		}
 		p.q.Dispatch()
 	case 3:
 		slices.Reverse(some) // the order in which they come back is of no account
@@ -236,6 +303,10 @@ func (p *pair) settle(arg byte) {
 func (p *pair) back(entries []Entry[int]) {
 	for _, e := range entries {
 		e.Returns++
+		if p.m.returns >= 0 && int(e.Returns) > p.m.returns {
+			p.m.bury(e, DeliveryLimit)
+			continue
+		}
 		p.m.wait(e)
 	}
 }
@@ -260,6 +331,7 @@ func (p *pair) get(arg byte) {
 	if ok {
 		p.m.waiting = p.m.waiting[1:]
 		p.got = append(p.got, e)
+		p.m.expire()
 	}
 }
 
@@ -291,11 +363,14 @@ func (p *pair) rare(arg byte) {
 			panic("Purge differs")
 		}
 		p.m.waiting = nil
-	case len(p.m.waiting) > 0:
-		if e := p.q.DropHead(); e != p.m.waiting[0] {
-			panic("DropHead differs")
+	default:
+		p.q.Trim()
+		for len(p.m.waiting) > p.m.limit || p.m.bytes >= 0 && p.m.weight() > p.m.bytes {
+			p.m.bury(p.m.waiting[0], MaxLength)
+			p.m.waiting = p.m.waiting[1:]
 		}
-		p.m.waiting = p.m.waiting[1:]
+		p.m.dispatch()
+		p.q.Dispatch()
 	}
 }
 
@@ -314,6 +389,10 @@ func (p *pair) compare(look bool) {
 	if len(p.m.consumers) == 1 && !look {
 		return
 	}
+	if dead := p.q.Dead(); !slices.Equal(dead, p.m.dead) {
+		panic(fmt.Sprintf("dead %v, want %v", dead, p.m.dead))
+	}
+	p.m.dead = nil
 	if p.q.Ready() != len(p.m.waiting) || len(p.q.consumers) != len(p.m.consumers) {
 		panic("the numbers of messages or consumers differ")
 	}
@@ -326,18 +405,38 @@ func (p *pair) compare(look bool) {
 
 // FuzzQueue compares the queue with the model after every step.
 func FuzzQueue(f *testing.F) {
-	f.Add([]byte{3, 6, 0, 0, 0, 0, 4, 1, 6, 0, 9, 0})
-	f.Add([]byte{0, 0, 3, 4, 3, 5, 0, 0, 4, 0, 6, 3, 6, 3, 10, 1, 8, 1, 8, 0})
-	f.Fuzz(func(t *testing.T, program []byte) {
-		p := &pair{q: New[int](3, nil), m: model{limit: 3}}
-		defer func() {
-			if r := recover(); r != nil {
-				t.Fatalf("%v\nafter %v", r, p.history)
-			}
-		}()
-		for i := 0; i+1 < len(program) && i < 2000; i += 2 {
-			p.step(program[i], program[i+1])
-			p.compare(program[i]%32 > 11)
+	f.Add([]byte{0, 3, 6, 0, 0, 0, 0, 4, 1, 6, 0, 9, 0})
+	f.Add([]byte{0, 0, 0, 3, 4, 3, 5, 0, 0, 4, 0, 6, 3, 6, 3, 10, 1, 8, 1, 8, 0})
+	f.Fuzz(compareAll)
+}
+
+// TestQueueDoesWhatTheModelDoes is FuzzQueue with programs that are long, which a
+// fuzzer does not come to by itself in a short time.
+func TestQueueDoesWhatTheModelDoes(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for range 2000 {
+		program := make([]byte, 1+2*rnd.IntN(150))
+		for i := range program {
+			program[i] = byte(rnd.Uint32())
 		}
-	})
+		compareAll(t, program)
+	}
+}
+
+func compareAll(t *testing.T, program []byte) {
+	if len(program) == 0 {
+		return
+	}
+	p := newPair(program[0])
+	defer func() {
+		if r := recover(); r != nil {
+			t.Fatalf("%v\nkind %d, after %v", r, program[0], p.history)
+		}
+	}()
+	for i := 1; i+1 < len(program) && i < 2000; i += 2 {
+		p.step(program[i], program[i+1])
+		p.compare(program[i]%36 > 11)
+	}
 }
