@@ -188,7 +188,13 @@ func (r *refusal) Error() string { return r.verdict.Error() }
 // request asks an outlet to send a message.
 type request struct {
 	*publication
-	sent chan *amqp.DeferredConfirmation // gets nil if it could not be sent
+	sent chan sent
+}
+
+// sent is how sending went.
+type sent struct {
+	confirm *amqp.DeferredConfirmation
+	err     error
 }
 
 // outlet is a channel that publishes with confirms.
@@ -245,11 +251,7 @@ func (o *outlet) write() {
 		select {
 		case p := <-o.requests:
 			confirm, err := o.channel.PublishWithDeferredConfirm(p.exchange, p.key, p.mandatory, false, p.message)
-			if err != nil {
-				o.conn.endedBy(err)
-				confirm = nil
-			}
-			p.sent <- confirm
+			p.sent <- sent{confirm, err}
 		case <-o.closed:
 			return
 		}
@@ -258,7 +260,7 @@ func (o *outlet) write() {
 
 // publish publishes a message and waits for the broker's answer.
 func (o *outlet) publish(ctx context.Context, p *publication) error {
-	r := request{p, make(chan *amqp.DeferredConfirmation, 1)}
+	r := request{p, make(chan sent, 1)}
 	select {
 	case o.requests <- r:
 	case <-o.closed:
@@ -266,23 +268,27 @@ func (o *outlet) publish(ctx context.Context, p *publication) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	var confirm *amqp.DeferredConfirmation
+	var s sent
 	select {
-	case confirm = <-r.sent:
+	case s = <-r.sent:
 	case <-o.closed:
 		return o.reason
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if confirm == nil {
+	switch {
+	case s.err == nil:
+	case o.conn.endedBy(s.err):
 		return o.whyNot(ctx)
+	default:
+		return s.err // of amqp091 itself
 	}
 	select {
-	case <-confirm.Done():
+	case <-s.confirm.Done():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if confirm.Acked() {
+	if s.confirm.Acked() {
 		return o.returned(p)
 	}
 	if o.channel.IsClosed() {
