@@ -54,7 +54,10 @@ type GetOption interface{ get(*getConfig) }
 
 type exchangeConfig struct {
 	passive, durable, autoDelete, internal bool
+	maxDelayed                             int  // 0 = the default
+	rabbitMQ                               bool // the session has RabbitMQDefaults
 	args                                   Table
+	err                                    error
 }
 
 type queueConfig struct {

@@ -92,7 +92,9 @@ func (s *Session) DeclareExchange(ctx context.Context, name, kind string, opts .
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	return s.broker.declareExchange(name, kind, exchangeConfigOf(opts))
+	c := exchangeConfigOf(opts)
+	c.rabbitMQ = s.rabbitMQ
+	return s.broker.declareExchange(name, kind, c)
 }
 
 func exchangeConfigOf(opts []ExchangeOption) (c exchangeConfig) {
@@ -468,6 +470,30 @@ func (s *Session) takeOwned() map[*queue]struct{} {
 	owned := s.owned
 	s.owned = nil
 	return owned
+}
+
+// endConsumers ends the consumers of s, and returns all that s holds of their
+// queues. What it holds of others it keeps.
+func (s *Session) endConsumers() {
+	s.mu.Lock()
+	consumers := slices.Collect(maps.Values(s.consumers))
+	queues := map[*queue]bool{}
+	for _, c := range consumers {
+		queues[c.queue] = true
+	}
+	for c := range s.ended {
+		if queues[c.queue] {
+			consumers = append(consumers, c)
+		}
+	}
+	var got []*holder
+	for q, h := range s.got {
+		if queues[q] {
+			got = append(got, h)
+		}
+	}
+	s.mu.Unlock()
+	s.broker.giveUp(consumers, got, errSessionClosed)
 }
 
 // endSessions closes sessions and their children: first all of them refuse new

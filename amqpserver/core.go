@@ -16,13 +16,17 @@ func newMessage(properties []byte) *pocketmq.Message {
 	return hook.NewMessage(properties).(*pocketmq.Message)
 }
 
-// rawProperties returns the properties that a message was received with, or nil
-// if it was published in this process or changed there.
-func rawProperties(m *pocketmq.Message) []byte { return hook.Properties(m) }
+// rawProperties returns the properties that a message was received with, nil if it
+// was published in this process, and whether it is a copy, which may differ.
+func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { return hook.Properties(m) }
 
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
 func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
+
+func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
+
+func cancelConsumers(b *pocketmq.Broker, queue string) error { return hook.CancelConsumers(b, queue) }
 
 func exchangeExists(b *pocketmq.Broker, name string) bool {
 	_, _, exists := hook.Exchange(b, name)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -241,4 +242,53 @@ func TestFramesOnAClosingChannelAreIgnored(t *testing.T) { // CHAN-4 … CHAN-6
 		c.send(1, &wire.ChannelOpen{})
 		c.closed(504, "CHANNEL_ERROR - second 'channel.open' seen", wire.IDChannelOpen)
 	})
+}
+
+// After a channel error a queue gets back what the channel has of it if a consumer
+// of the channel is on it; all else comes back when the client has answered.
+func TestWhatAChannelErrorReturns(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.openChannel(2)
+		consumed, got, cancelled := c.declare(), c.declare(), c.declare()
+		for _, q := range []string{consumed, consumed, consumed, got, cancelled} {
+			c.publish(1, "", q, "m")
+		}
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: 1})
+		for _, q := range []string{consumed, got} {
+			c.send(1, &wire.BasicGet{Queue: q})
+			c.got(1)
+		}
+		for _, q := range []string{consumed, cancelled} {
+			c.consume(q, q)
+			c.delivered(1)
+		}
+		call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: cancelled})
+		ready := func() (n [3]int) {
+			t.Helper()
+			time.Sleep(100 * time.Millisecond) // RabbitMQ takes its time
+			for i, q := range []string{consumed, got, cancelled} {
+				n[i] = int(call[*wire.QueueDeclareOk](c, 2, &wire.QueueDeclare{Queue: q, Passive: true}).MessageCount)
+			}
+			return n
+		}
+		require.Equal(t, [3]int{1, 0, 0}, ready())
+		c.send(1, &wire.BasicAck{DeliveryTag: 99})
+		expect[*wire.ChannelClose](c, 1)
+		require.Equal(t, [3]int{3, 0, 0}, ready())
+		c.send(1, &wire.ChannelCloseOk{})
+		require.Equal(t, [3]int{3, 1, 1}, ready())
+	})
+}
+
+// As a 4.3 was seen to say it; the reply text is cut.
+func TestTransientQueueThatIsNotExclusive(t *testing.T) { // QUEUE-20
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.send(1, &wire.QueueDeclare{Queue: "q"})
+		c.closed(541, "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.\n"+
+			"By default, this feature is not permitted anymore.\n"+
+			"The feature will be removed from a future major RabbitMQ version, regardless of the configuration; "+
+			"actual version to be determined.\nTo...", wire.IDQueueDeclare)
+	}, amqpserver.Compat(amqpserver.V4_3))
 }

@@ -126,9 +126,11 @@ func TestEnds(t *testing.T) {
 		end  func(t *testing.T, f *forward.Forwarder, from, to *pocketmq.Broker)
 		want error
 	}{
-		"shut down":     {func(t *testing.T, f *forward.Forwarder, _, _ *pocketmq.Broker) { assert.NoError(t, f.Shutdown(ctx)) }, nil},
-		"closed":        {func(_ *testing.T, f *forward.Forwarder, _, _ *pocketmq.Broker) { _ = f.Close() }, pocketmq.ErrClosed},
-		"queue deleted": {func(_ *testing.T, _ *forward.Forwarder, from, _ *pocketmq.Broker) { _, _ = from.DeleteQueue(ctx, "outbox") }, pocketmq.ErrQueueDeleted},
+		"shut down": {func(t *testing.T, f *forward.Forwarder, _, _ *pocketmq.Broker) { assert.NoError(t, f.Shutdown(ctx)) }, nil},
+		"closed":    {func(_ *testing.T, f *forward.Forwarder, _, _ *pocketmq.Broker) { _ = f.Close() }, pocketmq.ErrClosed},
+		"queue deleted": {func(_ *testing.T, _ *forward.Forwarder, from, _ *pocketmq.Broker) {
+			_, _ = from.DeleteQueue(ctx, "outbox")
+		}, pocketmq.ErrQueueDeleted},
 		"source closed": {func(_ *testing.T, _ *forward.Forwarder, from, _ *pocketmq.Broker) { _ = from.Close() }, pocketmq.ErrClosed},
 	} {
 		t.Run(name, func(t *testing.T) {

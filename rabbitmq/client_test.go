@@ -17,6 +17,7 @@ import (
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/amqptest"
+	"github.com/pocketmq/pocketmq/internal/memconn"
 	"github.com/pocketmq/pocketmq/rabbitmq"
 )
 
@@ -383,18 +384,11 @@ func TestDialErrors(t *testing.T) {
 		_, err = rabbitmq.Dial(ctx, srv.URL(), rabbitmq.Dialer(down.dial))
 		assert.ErrorContains(t, err, "the network is down")
 
-		silent, other := net.Pipe() // takes what it is sent, and does not answer
-		defer other.Close()
-		go func() {
-			for b := make([]byte, 100); ; {
-				if _, err := other.Read(b); err != nil {
-					return
-				}
-			}
-		}()
+		silent := memconn.Listen(memconn.Address("silent.invalid", 5672)) // takes what it is sent, and does not answer
+		defer silent.Close()
 		limited, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
-		_, err = rabbitmq.Dial(limited, srv.URL(), rabbitmq.Dialer(func(string, string) (net.Conn, error) { return silent, nil }))
+		_, err = rabbitmq.Dial(limited, srv.URL(), rabbitmq.Dialer(silent.Dial))
 		assert.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
