@@ -37,7 +37,7 @@ var (
 func (c *conn) mechanisms() []string {
 	offered := []string{"PLAIN", "AMQPLAIN"}
 	if c.server.compat >= V4_0 {
-		offered = append(offered, "ANONYMOUS")
+		offered = []string{"ANONYMOUS", "AMQPLAIN", "PLAIN"} // in its order
 	}
 	if c.certificateUser != "" {
 		offered = append(offered, "EXTERNAL")

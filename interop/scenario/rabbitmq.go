@@ -1,9 +1,9 @@
 package scenario
 
 import (
-	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -82,20 +82,23 @@ func (r *RabbitMQ) version() (string, error) {
 }
 
 // command runs rabbitmqctl.
-func (r *RabbitMQ) command(input []byte, args ...string) (string, error) {
+func (r *RabbitMQ) command(args ...string) (string, error) {
 	r.using.Lock()
 	defer r.using.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, r.ctl[0], append(r.ctl[1:len(r.ctl):len(r.ctl)], args...)...)
-	if input != nil {
-		cmd.Stdin = bytes.NewReader(input)
-	}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s %s: %w\n%s", r.ctl[0], args[0], err, out)
 	}
 	return string(out), nil
+}
+
+// eval evaluates an Erlang expression in the server.
+func (r *RabbitMQ) eval(format string, args ...any) error {
+	_, err := r.command("eval", fmt.Sprintf(format, args...))
+	return err
 }
 
 // Prepare makes the virtual hosts, users and all else that scenarios are given,
@@ -109,7 +112,8 @@ func (r *RabbitMQ) Prepare(all []names) error {
 	if err != nil {
 		return err
 	}
-	if _, err := r.command(b, "import_definitions"); err != nil {
+	// rabbitmqctl import_definitions reads files only, from 4.0 on, and those of the node's machine.
+	if err := r.eval(`ok = rabbit_definitions:import_raw(base64:decode("%s")).`, base64.StdEncoding.EncodeToString(b)); err != nil {
 		return err
 	}
 	return r.await(all[len(all)-1])
@@ -136,11 +140,10 @@ func (r *RabbitMQ) await(n names) error {
 
 // Clean removes what Prepare made for names with a prefix.
 func (r *RabbitMQ) Clean(prefix string) error {
-	_, err := r.command(nil, "eval", fmt.Sprintf(`Ours = fun(Name) -> binary:match(Name, <<"%s">>) =:= {0, %d} end,
+	return r.eval(`Ours = fun(Name) -> binary:match(Name, <<"%s">>) =:= {0, %d} end,
 		[catch rabbit_vhost:delete(V, <<"scenarios">>) || V <- rabbit_vhost:list_names(), Ours(V)],
 		[catch rabbit_auth_backend_internal:delete_user(N, <<"scenarios">>)
-			|| U <- rabbit_auth_backend_internal:list_users(), N <- [proplists:get_value(user, U)], Ours(N)], ok.`, prefix, len(prefix)))
-	return err
+			|| U <- rabbit_auth_backend_internal:list_users(), N <- [proplists:get_value(user, U)], Ours(N)], ok.`, prefix, len(prefix))
 }
 
 // definitions are what rabbitmqctl imports, in JSON.
@@ -229,7 +232,7 @@ func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step
 		if err != nil {
 			return t, err
 		}
-		w := &theirs{RabbitMQ: r, patience: time.Second << (2 * attempt), delay: 12 * time.Millisecond << (2 * attempt)}
+		w := &theirs{RabbitMQ: r, patience: time.Second << attempt, delay: 12 * time.Millisecond << (2 * attempt)}
 		same := true
 		t = play(s, w, names, expected, func(step int, a Answers) bool {
 			same = equal(a.lines(), expected(step))
@@ -282,7 +285,7 @@ func (w *theirs) admin(p *player, words []string) error {
 }
 
 func (w *theirs) run(args ...string) error {
-	_, err := w.command(nil, args...)
+	_, err := w.command(args...)
 	return err
 }
 
@@ -295,7 +298,7 @@ func (w *theirs) closeConnection(p *player, name, reason string) error {
 	if err != nil {
 		return err
 	}
-	out, err := w.command(nil, "--quiet", "list_connections", "pid", "peer_port")
+	out, err := w.command("--quiet", "list_connections", "pid", "peer_port")
 	if err != nil {
 		return err
 	}
@@ -317,5 +320,5 @@ func (w *theirs) alarm(raise bool, of string) error {
 	if !raise {
 		alarm = fmt.Sprintf("{resource_limit, %s, node()}", of)
 	}
-	return w.run("eval", fmt.Sprintf("alarm_handler:%s(%s).", verb, alarm))
+	return w.eval("alarm_handler:%s(%s).", verb, alarm)
 }
