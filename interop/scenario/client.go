@@ -123,6 +123,12 @@ func (c *client) peek() []answer {
 	return slices.Clone(c.received)
 }
 
+func (c *client) isClosed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closed
+}
+
 func (c *client) take() []answer {
 	c.mu.Lock()
 	defer c.mu.Unlock()

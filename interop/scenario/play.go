@@ -65,7 +65,7 @@ func play(s *Scenario, w world, n names, expected func(step int) []string, ok fu
 	p := &player{world: w, names: n, clients: map[string]*client{}, vars: n.variables(), normal: newNormalizer(n)}
 	defer p.end()
 	var t Transcript
-	for i := range len(s.Steps) + 1 {
+	for i := 0; i <= len(s.Steps); i++ { // ok may add steps
 		err := p.step(s, i)
 		if err != nil {
 			t.Err = err
@@ -143,8 +143,10 @@ func (p *player) probe() {
 }
 
 func (p *player) dial(name string, answers bool) (*client, error) {
-	if p.clients[name] != nil {
-		return nil, fmt.Errorf("there is a connection %s already", name)
+	if old := p.clients[name]; old != nil && !old.isClosed() {
+		return nil, fmt.Errorf("the connection %s is still open", name)
+	} else if old == nil {
+		p.order = append(p.order, name)
 	}
 	nc, err := p.world.dial()
 	if err != nil {
@@ -152,7 +154,6 @@ func (p *player) dial(name string, answers bool) (*client, error) {
 	}
 	c := newClient(name, nc, answers)
 	p.clients[name] = c
-	p.order = append(p.order, name)
 	return c, nil
 }
 

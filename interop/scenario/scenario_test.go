@@ -8,6 +8,8 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -33,6 +35,7 @@ func TestScenarios(t *testing.T) {
 	areas, err := ReadDir(scripts)
 	require.NoError(t, err)
 	b := newBench(t)
+	t.Cleanup(func() { b.publish(t, areas) })
 	for _, area := range slices.Sorted(maps.Keys(areas)) {
 		t.Run(area, func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +58,9 @@ type bench struct {
 	rabbit *RabbitMQ // nil = none
 	prefix string    // of all names of this run
 	count  atomic.Int32
+
+	mu       sync.Mutex
+	outcomes map[*Scenario]Outcome // guarded by mu
 }
 
 // newBench finds RabbitMQ. Without CI it may be missing: then it is said that
@@ -63,7 +69,7 @@ func newBench(t *testing.T) *bench {
 	t.Helper()
 	var id [2]byte
 	rand.Read(id[:])
-	b := &bench{prefix: "s" + hex.EncodeToString(id[:])}
+	b := &bench{prefix: "s" + hex.EncodeToString(id[:]), outcomes: map[*Scenario]Outcome{}}
 	rabbit, err := FindRabbitMQ()
 	if err != nil {
 		if os.Getenv("CI") != "" {
@@ -133,7 +139,49 @@ func (b *bench) play(t *testing.T, s *Scenario, n names) {
 	if os.Getenv("TRANSCRIPT") != "" {
 		t.Log(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", ours}))
 	}
-	if s.differ(theirs, ours) {
+	outcome := Same
+	switch {
+	case s.differ(theirs, ours):
+		outcome = Different
+	case s.Differs() != "":
+		outcome = Deliberate
+	}
+	b.mu.Lock()
+	b.outcomes[s] = outcome
+	b.mu.Unlock()
+	if outcome == Different {
 		t.Error(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", s.withTheirs(ours)}))
+	}
+}
+
+// publish checks that the documents say what a run of all scenarios has shown, or
+// makes them say it.
+func (b *bench) publish(t *testing.T, areas map[string][]*Scenario) {
+	all := 0
+	for _, scenarios := range areas {
+		all += len(scenarios)
+	}
+	if len(b.outcomes) < all || b.rabbit == nil || !strings.HasPrefix(b.rabbit.Version, "3.10.") {
+		return // only some were played, or elsewhere
+	}
+	rules, err := ReadRules(scripts)
+	require.NoError(t, err)
+	board := &Scoreboard{rules, areas, b.outcomes, b.rabbit.Version}
+	quoteIn(t, "../../docs/COMPAT.md", board.Markdown())
+	quoteIn(t, "../../README.md", board.Totals()+"\n")
+}
+
+// quoteIn checks that a document has a text between the marks, or puts it there.
+func quoteIn(t *testing.T, file, text string) {
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, inside, after, err := marked(string(b))
+	require.NoError(t, err, file)
+	switch {
+	case inside == text:
+	case *update:
+		require.NoError(t, os.WriteFile(file, []byte(before+text+after), 0o644))
+	default:
+		t.Errorf("%s does not say what the scenarios show: go test ./scenario -update writes it", file)
 	}
 }
