@@ -20,6 +20,14 @@ func init() {
 		return err == nil
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
+	hook.CancelConsumers = func(b any, name string) error {
+		q, err := b.(*Broker).findQueue(name)
+		if err == nil {
+			q.cancelAll()
+		}
+		return err
+	}
+	hook.Reserve = func(w any, n int) { w.(*Window).put(-n) }
 	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
@@ -28,8 +36,19 @@ func init() {
 		}
 		return x.kind, x.internal, true
 	}
+	hook.CheckExpiration = checkExpiration
 	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
+}
+
+// cancelAll cancels all consumers of the queue.
+func (q *queue) cancelAll() {
+	q.mu.Lock()
+	all := slices.Clone(q.consumers)
+	q.mu.Unlock()
+	for _, c := range all {
+		c.Cancel()
+	}
 }
 
 // route is the first part of Publish: it finds the queues that a message goes to.
@@ -51,8 +70,7 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 	if err != nil {
 		return nil, err
 	}
-	names := b.routedNames(x, key, more, m)
-	it := item{m.withoutBCC(), x, key}
+	names, delays := b.destinations(x, key, more, m)
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
@@ -64,25 +82,22 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 			}
 		}
 		x.published.Add(1)
-		if routed, err := pushAll(ctx, s, queues, &it); routed {
-			return err
-		}
 		var flags PublishOption
 		if mandatory {
 			flags = Mandatory
 		}
-		return b.unrouted(x, key, flags)
+		return b.handOver(ctx, s, queues, delays, &item{m, x, key}, flags)
 	}, nil
 }
 
-// routedNames returns the names of the queues that a message goes to. As in
-// RabbitMQ, what the bindings are counts now, but which queues exist when they are
-// looked up: the default exchange leads to any name.
-func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message) (names []string) {
+// destinations returns the names of the queues that a message goes to, and what
+// delays it. As in RabbitMQ, what the bindings are counts now, but which queues exist
+// when they are looked up: the default exchange leads to any name.
+func (b *Broker) destinations(x *exchange, key string, more []string, m *Message) (names []string, delays []delay) {
 	if x.name == "" {
 		names = append(append(names, key), more...)
 		slices.Sort(names)
-		return slices.Compact(names)
+		return slices.Compact(names), nil
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -90,7 +105,7 @@ func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message)
 	for _, q := range r.queues {
 		names = append(names, q.name)
 	}
-	return names
+	return names, slices.Clone(r.delays)
 }
 
 // received are the properties of a message as they came over a connection. They

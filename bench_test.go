@@ -247,6 +247,25 @@ func BenchmarkHeaders(b *testing.B) {
 	})
 }
 
+// BenchmarkConsistentHash routes to one of many destinations, each of which takes
+// part in the draw.
+func BenchmarkConsistentHash(b *testing.B) {
+	for _, destinations := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(destinations), func(b *testing.B) {
+			br, m := directTo(b, "q", benchBound)
+			defer br.Close()
+			must(b, br.DeclareExchange(ctx, "hash", pocketmq.ConsistentHash))
+			for i := range destinations { // all lead to q in the end
+				x := fmt.Sprint("x", i)
+				must(b, br.DeclareExchange(ctx, x, pocketmq.Fanout))
+				must(b, br.Bind(ctx, "q", x, ""))
+				must(b, br.BindExchange(ctx, x, "hash", "1"))
+			}
+			publishAndGet(b, br, "hash", "app.db.error", m)
+		})
+	}
+}
+
 // BenchmarkPrefetch1 fetches every message on its own.
 func BenchmarkPrefetch1(b *testing.B) {
 	b.ReportAllocs()

@@ -13,6 +13,8 @@ type binding struct {
 	to     destination
 	key    string
 	args   Table
+
+	backlog []item // what its router has for its destination when it is made, the oldest first
 }
 
 // destination is where a binding leads: one of the two is set.

@@ -14,7 +14,7 @@ import "context"
 // errors.Is.
 type Client interface {
 	// DeclareExchange makes sure that an exchange of this name and kind (Direct,
-	// Fanout, Topic or Headers) with these properties exists. If there is one
+	// Fanout, Topic, Headers, …) with these properties exists. If there is one
 	// with other properties, the error is ErrPreconditionFailed and names the
 	// property.
 	DeclareExchange(ctx context.Context, name, kind string, opts ...ExchangeOption) error

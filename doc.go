@@ -6,8 +6,8 @@
 //
 // A [Broker] holds exchanges and queues. A [Message] is published to an exchange
 // with a routing key. The exchange's kind ([Direct], [Fanout], [Topic],
-// [Headers]) and its bindings decide which queues get it; the exchange "" leads
-// to the queue that the key names. A queue keeps messages in order until a
+// [Headers], or one of RabbitMQ's plug-ins) and its bindings decide which queues
+// get it; the exchange "" leads to the queue that the key names. A queue keeps messages in order until a
 // [Consumer] takes them: by calls of a [Handler], one by one with Receive, in a
 // loop over Deliveries, or from a channel. Each comes as a [Delivery], to be
 // settled with Ack, Nack or Reject.
@@ -87,5 +87,6 @@
 // All methods may be called from any goroutine. Publishers look up exchanges and
 // bindings without a lock, and lock one queue at a time. No lock is held while a
 // handler runs: it may use the broker. There is no goroutine per message or
-// queue, only those of handlers, and one per Chan.
+// queue, only those of handlers, one per Chan, and one that routes an exchange's
+// delayed messages while some are due.
 package pocketmq

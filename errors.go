@@ -45,6 +45,11 @@ var (
 	// ack, or went back to its queue when its consumer was closed.
 	ErrSettled = errors.New("already settled")
 
+	// ErrConnectionLost: the connection to the broker that a delivery came over
+	// is gone, and the message is back in its queue. Of a Broker in this process
+	// there is no such error.
+	ErrConnectionLost = errors.New("connection lost")
+
 	// Any time.
 
 	// ErrMessagesLost: Shutdown found messages that nobody will receive.
@@ -66,6 +71,7 @@ const (
 	CodeResourceError      = 506
 	CodeNotAllowed         = 530
 	CodeNotImplemented     = 540
+	CodeInternalError      = 541
 )
 
 var codeNames = map[int]string{
@@ -80,6 +86,7 @@ var codeNames = map[int]string{
 	CodeResourceError:      "RESOURCE_ERROR",
 	CodeNotAllowed:         "NOT_ALLOWED",
 	CodeNotImplemented:     "NOT_IMPLEMENTED",
+	CodeInternalError:      "INTERNAL_ERROR",
 }
 
 // Error says what went wrong as an AMQP server would: with a reply code and,

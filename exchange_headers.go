@@ -35,7 +35,7 @@ func (r *headersRouter) remove(b *binding) {
 	r.matchers.Store(&l)
 }
 
-func (r *headersRouter) route(to *routing, _ string, m *Message) {
+func (r *headersRouter) route(to *routing, _ []string, m *Message) {
 	for _, h := range r.list() {
 		if h.matches(m.Headers) {
 			to.addDestination(h.to)
@@ -129,9 +129,9 @@ func normal(v any) any {
 	}
 }
 
-// checkMatch reports an x-match that means nothing (ROUTE-13, ROUTE-14).
-func checkMatch(args Table) error {
-	v, ok := args["x-match"]
+// checkBinding reports an x-match that means nothing (ROUTE-13, ROUTE-14).
+func (r *headersRouter) checkBinding(b *binding) error {
+	v, ok := b.args["x-match"]
 	if !ok {
 		return nil
 	}

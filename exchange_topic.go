@@ -10,9 +10,11 @@ func (r *topicRouter) slot(b *binding) string { return b.key }
 func (r *topicRouter) add(b *binding)         { r.patterns.Insert(b.key, b.to) }
 func (r *topicRouter) remove(b *binding)      { r.patterns.Remove(b.key, b.to) }
 
-func (r *topicRouter) route(to *routing, key string, _ *Message) {
-	to.match = r.patterns.Match(to.match[:0], key)
-	for _, d := range to.match {
-		to.addDestination(d)
+func (r *topicRouter) route(to *routing, keys []string, _ *Message) {
+	for _, key := range keys {
+		to.match = r.patterns.Match(to.match[:0], key)
+		for _, d := range to.match {
+			to.addDestination(d)
+		}
 	}
 }

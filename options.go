@@ -54,7 +54,10 @@ type GetOption interface{ get(*getConfig) }
 
 type exchangeConfig struct {
 	passive, durable, autoDelete, internal bool
+	maxDelayed                             int  // 0 = the default
+	rabbitMQ                               bool // the session has RabbitMQDefaults
 	args                                   Table
+	err                                    error
 }
 
 type queueConfig struct {
@@ -63,6 +66,14 @@ type queueConfig struct {
 	rabbitMQ                                           bool // the session has RabbitMQDefaults
 	args                                               Table
 	err                                                error
+}
+
+// check reports the first option that was wrong, or that contradicts another.
+func (c *queueConfig) check() error {
+	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
+		return invalid("MaxLength and Unbounded contradict each other")
+	}
+	return c.err
 }
 
 type bindConfig struct{ args Table }

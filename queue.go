@@ -119,6 +119,23 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 	return nil
 }
 
+// pushNow adds a message without waiting, for one that nobody is publishing: there
+// may be more of them than a queue with Block allows. It reports whether the queue
+// is still there.
+func (q *queue) pushNow(it *item) bool {
+	q.lock()
+	defer q.unlock()
+	switch {
+	case q.gone != nil:
+		return false
+	case q.overflow == RejectPublish && q.fifo.Full():
+		q.rejected++
+	default:
+		q.wakeLater(q.fifo.Push(it))
+	}
+	return true
+}
+
 // countSource adds what was counted here to the exchange's counter. Messages that
 // go to one queue are counted under that queue's lock, which they take anyway:
 // a counter that all publishers write would slow all of them down.
@@ -350,6 +367,7 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	}
 	for _, h := range back {
 		h.window.Load().offer()
+		h.relay.returnAll()
 	}
 	if queueEnded {
 		q.broker.forgetQueue(q)

@@ -25,6 +25,7 @@ type ExchangeStats struct {
 
 	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
+	Delayed    int    // messages that it holds back; see DelayedType
 }
 
 // BindingStats describes a binding.
@@ -107,6 +108,9 @@ func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	s := ExchangeStats{
 		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternate,
 		Published: x.published.Load(), Unroutable: x.unroutable.Load(),
+	}
+	if x.delays != nil {
+		s.Delayed = x.delays.len()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -55,6 +55,7 @@ func (c *conn) readAhead(settle bool) {
 			switch {
 			case err == errInterrupted || err == errForced:
 				return
+			case err == errTick: // what waits is not looked at
 			case err != nil:
 				a.end(c, err)
 			case f.Type == wire.FrameHeartbeat && f.Channel == 0:
@@ -76,7 +77,8 @@ func (c *conn) stopReadingAhead() {
 	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
 	<-a.done
 	a.done = nil
-	_ = c.nc.SetReadDeadline(time.Time{}) // before c.forced is looked at again
+	c.deadline = time.Time{}
+	_ = c.nc.SetReadDeadline(c.deadline) // before c.forced is looked at again
 	c.interrupted.Store(false)
 }
 

@@ -344,6 +344,42 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 	})
 }
 
+func TestConsumerTimeout(t *testing.T) { // CHAN-17
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.openChannel(2)
+		call[*wire.BasicConsumeOk](c, 2, &wire.BasicConsume{Queue: q})
+		for i := range 50 { // each is settled in time
+			c.publish(1, "", q, "m")
+			d, _ := c.delivered(2)
+			require.Equal(t, uint64(i+1), d.DeliveryTag)
+			time.Sleep(25 * time.Minute)
+			c.send(2, &wire.BasicAck{DeliveryTag: d.DeliveryTag})
+		}
+		c.publish(1, "", q, "m")
+		c.delivered(2)
+		c.silent(30 * time.Minute)
+		time.Sleep(time.Minute)
+		c.channelClosed(2, 406, "PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value used: 1800000 ms. "+
+			"This timeout value can be configured, see consumers doc guide to learn more", 0)
+		c.send(1, &wire.BasicGet{Queue: q})
+		d, _ := c.got(1)
+		require.True(t, d.Redelivered)
+	})
+}
+
+func TestNoConsumerTimeoutSince43(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		c.publish(1, "", q, "m")
+		c.delivered(1)
+		c.silent(24 * time.Hour)
+	}, amqpserver.Compat(amqpserver.V4_3))
+}
+
 func TestGeneratedNames(t *testing.T) { // QUEUE-3, CONS-2
 	compare(t, func(t *testing.T, s *server) {
 		c := s.channel(t)
@@ -509,5 +545,51 @@ func TestEmptyPropertiesOfAMessageWithBCC(t *testing.T) {
 				require.Equal(t, fmt.Sprint(headers), fmt.Sprint(got.Headers))
 			}
 		}
+	})
+}
+
+// A limit that all consumers share counts what was got before it was set, and
+// settling that does not make room: RabbitMQ calls it obscure itself.
+func TestGlobalPrefetchAndWhatWasGot(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		for range 10 {
+			c.publish(1, "", q, "m")
+		}
+		c.send(1, &wire.BasicGet{Queue: q}, &wire.BasicGet{Queue: q})
+		c.got(1)
+		c.got(1)
+		limit := func(n uint16) {
+			t.Helper()
+			call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: n, Global: true})
+		}
+		delivered := func(tags ...uint64) {
+			t.Helper()
+			for _, tag := range tags {
+				d, _ := c.delivered(1)
+				require.Equal(t, tag, d.DeliveryTag)
+			}
+			c.silent(100 * time.Millisecond)
+		}
+		limit(2)
+		c.consume(q, "t")
+		delivered()
+		limit(3)
+		delivered(3)
+		c.send(1, &wire.BasicAck{DeliveryTag: 1})
+		delivered()
+		c.send(1, &wire.BasicGet{Queue: q})
+		c.got(1)
+		delivered()
+		c.send(1, &wire.BasicAck{DeliveryTag: 3})
+		delivered(5)
+		limit(0)
+		delivered(6, 7, 8, 9, 10)
+		c.send(1, &wire.BasicAck{DeliveryTag: 10, Multiple: true})
+		limit(1)
+		c.publish(1, "", q, "m")
+		c.publish(1, "", q, "m")
+		delivered(11)
 	})
 }

@@ -3,6 +3,7 @@ package amqpserver
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -17,11 +18,14 @@ type channel struct {
 	session *pocketmq.Session
 
 	expect    expectation
-	content   content // of the basic.publish being received
-	closing   bool    // channel.close was sent, and not answered yet
-	lastQueue string  // declared last; "" = none (QUEUE-5)
-	prefetch  int     // of consumers started from now on (QOS-2)
-	replyTo   string  // the queue of its reply consumer; "" = none yet
+	content   content          // of the basic.publish being received
+	closing   bool             // channel.close was sent, and not answered yet
+	lastQueue string           // declared last; "" = none (QUEUE-5)
+	prefetch  int              // of consumers started from now on (QOS-2)
+	window    *pocketmq.Window // the limit that consumers share; nil = none yet
+	limited   bool             // the window has a limit
+	reserved  int              // units of the window that are nobody's
+	replyTo   string           // the queue of its reply consumer; "" = none yet
 	confirms  confirms
 	tx        *transaction // nil = not transactional
 	mayWriteX string       // the exchange that a permission was found for last, or noExchange
@@ -30,7 +34,6 @@ type channel struct {
 	consumers map[string]*consumer // by tag
 	lastTag   uint64               // of the delivery sent last
 	unacked   unacked
-	window    *pocketmq.Window // the global prefetch; nil = none
 }
 
 // expectation is the kind of frame that must come next.
@@ -47,6 +50,7 @@ type consumer struct {
 	channel *channel
 	tag     string
 	noAck   bool
+	replies bool        // gets what is sent to the channel's reply-to
 	listed  atomic.Bool // in conn.ready
 
 	// Guarded by channel.mu.
@@ -88,6 +92,9 @@ func (c *conn) controlFrame(f wire.Frame) error {
 	case wire.FrameHeartbeat:
 		return nil
 	case wire.FrameMethod:
+		if lost, err := c.intercept(f); lost != nil || err != nil {
+			return err
+		}
 		id, args := wire.SplitMethod(f.Payload)
 		return c.connectionMethod(id, args)
 	default:
@@ -110,10 +117,16 @@ func (ch *channel) frame(f wire.Frame) error {
 		return unexpectedFrame("expected method frame, got non method frame instead")
 	}
 	id, args := wire.SplitMethod(f.Payload)
-	if err := ch.method(id, args); err != nil {
-		return withMethod(err, id)
+	lost, err := ch.conn.intercept(f)
+	switch {
+	case err != nil:
+		return err
+	case lost != nil && id != wire.IDBasicPublish:
+		return nil
 	}
-	return nil
+	err = ch.method(id, args)
+	ch.content.lost = lost
+	return withMethod(err, id)
 }
 
 // withMethod notes which method an error is about, unless that is known or there
@@ -185,6 +198,27 @@ func (ch *channel) stop() {
 	ch.confirms = confirms{}
 	ch.tx = nil
 	ch.content = content{}
+}
+
+// tickInterval is the time between two looks at the channels.
+const tickInterval = time.Minute
+
+// age is the time that has passed since the connection was made.
+func (c *conn) age() time.Duration { return time.Since(c.connectedAt) }
+
+// checkTimeouts closes the channels whose client has not settled a delivery for too
+// long (CHAN-17).
+func (c *conn) checkTimeouts() {
+	limit := c.server.consumerTimeout
+	for _, ch := range c.channels {
+		ch.mu.Lock()
+		sent, ok := ch.unacked.oldest()
+		ch.mu.Unlock()
+		if ok && c.age()-sent > limit {
+			ch.fail(preconditionFailed("delivery acknowledgement on channel %d timed out. Timeout value used: %d ms. "+
+				"This timeout value can be configured, see consumers doc guide to learn more", ch.id, limit.Milliseconds()))
+		}
+	}
 }
 
 // start makes a consumer deliver, now that the client knows of it.

@@ -174,6 +174,9 @@ func (c *conn) open() error {
 		return err
 	}
 	c.silence = c.heartbeat * 5 / 2 // between two and three intervals
+	if c.server.consumerTimeout > 0 {
+		c.tick = time.Now().Add(tickInterval)
+	}
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
 	return nil

@@ -23,7 +23,7 @@ type conn struct {
 	out         output
 	ready       ready
 
-	ctx    publishContext // ends when the connection is forced to close or dropped
+	ctx    waitContext // ends when the connection is forced to close or dropped
 	cancel context.CancelFunc
 	forced atomic.Pointer[closeError] // why the server closes the connection
 	gone   atomic.Bool                // the network connection is closed
@@ -42,7 +42,10 @@ type conn struct {
 	channels  map[uint16]*channel
 	unchecked int           // bytes published since the memory was looked at
 	acking    []*channel    // have confirms to send
+	left      []uint16      // channels that the client closed with what was read last
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
+	tick      time.Time     // when to look at the channels next; zero = never
+	deadline  time.Time     // of reading, as source set it; zero = it did not
 	closing   bool          // connection.close was sent: the read deadline stays
 
 	admission       *admission // nil = none; server.mu guards it
@@ -62,19 +65,20 @@ type conn struct {
 	heartbeat    time.Duration
 }
 
-// publishContext is a connection's context. Whoever waits for it first asks for
+// waitContext is a connection's context. Whoever waits for it first asks for
 // its channel: a publisher that must wait for room in a queue. Before it does,
 // what it published earlier is confirmed; and while it does, somebody else reads.
-type publishContext struct {
+type waitContext struct {
 	context.Context
-	conn *conn
+	conn   *conn
+	settle bool // acks are handled meanwhile
 }
 
 // Done is called by the reader only.
-func (p *publishContext) Done() <-chan struct{} {
-	p.conn.sendConfirms()
-	p.conn.readAhead(true)
-	return p.Context.Done()
+func (w *waitContext) Done() <-chan struct{} {
+	w.conn.sendConfirms()
+	w.conn.readAhead(w.settle)
+	return w.Context.Done()
 }
 
 // scratch holds methods that come often, decoded.
@@ -114,7 +118,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		server: s, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(), connectedAt: time.Now(),
 		channels: map[uint16]*channel{},
 	}
-	c.ctx.conn = c
+	c.ctx.conn, c.ctx.settle = c, true
 	c.ctx.Context, c.cancel = context.WithCancel(context.Background())
 	c.out.init()
 	c.in = wire.NewReader(source{c})
@@ -133,6 +137,7 @@ func (c *conn) serve() error {
 	err = c.finish(err)
 	c.endSessions()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(flushTimeout))
+	c.cancel() // the writer may wait in an interceptor
 	c.out.finish()
 	writer.Wait()
 	c.setState(stateClosed)
@@ -147,14 +152,19 @@ func (c *conn) serve() error {
 func (c *conn) run() error {
 	for {
 		f, err := c.read()
-		if err == nil {
+		switch err {
+		case nil:
 			err = c.frame(f)
+		case errTick:
+			c.checkTimeouts()
+			continue
 		}
 		if err != nil {
 			return c.reason(err)
 		}
 		if c.mayWait() {
 			c.sendConfirms()
+			c.left = c.left[:0]
 		}
 		if c.out.isFull() {
 			c.out.waitForRoom()
@@ -322,6 +332,7 @@ type source struct{ c *conn }
 var (
 	errForced      = errors.New("amqpserver: closed by the server")
 	errInterrupted = errors.New("amqpserver: reading ahead is over")
+	errTick        = errors.New("amqpserver: time to look at the channels")
 )
 
 func (s source) Read(b []byte) (int, error) {
@@ -329,19 +340,43 @@ func (s source) Read(b []byte) (int, error) {
 	if c.closing {
 		return c.nc.Read(b)
 	}
-	if c.silence > 0 {
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.silence))
+	began := time.Now()
+	for now := began; ; {
+		c.setDeadline(began, now)
+		// Whoever wants the reader to return sets its deadline after the reason, so one
+		// of the two is seen.
+		if why := c.mustReturn(); why != nil {
+			return 0, why
+		}
+		n, err := c.nc.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if why := c.mustReturn(); why != nil {
+			return 0, why
+		}
+		switch now = time.Now(); {
+		case c.deadline.IsZero(), c.silence > 0 && now.Sub(began) >= c.silence:
+			return 0, err
+		case !c.tick.IsZero() && !now.Before(c.tick):
+			c.tick = now.Add(tickInterval)
+			return 0, errTick
+		}
 	}
-	// Whoever wants the reader to return sets its deadline after the reason, so one
-	// of the two is seen.
-	if err := c.mustReturn(); err != nil {
-		return 0, err
+}
+
+// setDeadline makes a read that began some time ago return when the peer has been
+// silent for too long, or at the next tick; or earlier: a deadline that is not over
+// stays, since to move it for every read would cost more than the read.
+func (c *conn) setDeadline(began, now time.Time) {
+	if c.silence == 0 && c.tick.IsZero() || c.deadline.After(now) {
+		return
 	}
-	n, err := c.nc.Read(b)
-	if why := c.mustReturn(); n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && why != nil {
-		return 0, why
+	c.deadline = c.tick
+	if dead := began.Add(c.silence); c.silence > 0 && (c.tick.IsZero() || dead.Before(c.tick)) {
+		c.deadline = dead
 	}
-	return n, err
+	_ = c.nc.SetReadDeadline(c.deadline)
 }
 
 // mustReturn reports why the reader is to return although the client may send more.

@@ -19,6 +19,7 @@ type content struct {
 	properties int    // length of the encoded properties
 	buf        []byte // the properties, then the body as far as it is there
 	discard    bool   // the body is too large to be kept
+	lost       error  // Ignore or Nack: it is not to be published; else nil
 }
 
 // presize is how large a buffer is made for a body of which nothing has been seen
@@ -95,9 +96,12 @@ func (p *content) grow(n int) {
 func (ch *channel) complete() error {
 	ch.expect = expectMethod
 	p := &ch.content
-	err := ch.publish(p)
-	p.buf = nil // it is the message's
-	return err
+	defer func() { p.buf = nil }() // it is the message's
+	if p.lost != nil {
+		ch.lose(errors.Is(p.lost, Nack))
+		return nil
+	}
+	return ch.publish(p)
 }
 
 // newMessage makes a message of what was received. Its fields point to the
@@ -215,16 +219,36 @@ func (ch *channel) checkMessage(p *content, m *pocketmq.Message) error {
 	if m.ReplyTo == replyName && !ch.hasReplyConsumer() { // RPC-4
 		return preconditionFailed("fast reply consumer does not exist")
 	}
-	if err := ch.checkUserID(m); err != nil {
-		return err
+	checks := [...]func(*pocketmq.Message) error{ch.checkUserID, ch.checkExpiration}
+	if c.server.compat >= V4_0 {
+		slices.Reverse(checks[:])
 	}
-	if m.Expiration == "" && c.scratch.props.Has(wire.FlagExpiration) { // PUB-10
-		return preconditionFailed("invalid expiration '': no_integer")
+	for _, check := range checks {
+		if err := check(m); err != nil {
+			return err
+		}
 	}
-	if m.DeliveryMode > pocketmq.Persistent && c.server.compat >= V4_0 {
-		m.DeliveryMode = pocketmq.Transient // the property passes through as it came (PUB-12)
+	return ch.checkDeliveryMode(m)
+}
+
+// checkDeliveryMode: PUB-12. In a Message 0 means that there is none.
+func (ch *channel) checkDeliveryMode(m *pocketmq.Message) error {
+	c := ch.conn
+	switch {
+	case c.server.compat < V4_0 && m.DeliveryMode == 0 && c.scratch.props.Has(wire.FlagDeliveryMode):
+		return preconditionFailed("invalid message: {delivery_mode_unknown,0}")
+	case c.server.compat >= V4_0 && m.DeliveryMode > pocketmq.Persistent:
+		m.DeliveryMode = pocketmq.Transient // the property passes through as it came
 	}
 	return nil
+}
+
+// checkExpiration: PUB-10.
+func (ch *channel) checkExpiration(m *pocketmq.Message) error {
+	if !ch.conn.scratch.props.Has(wire.FlagExpiration) {
+		return nil
+	}
+	return hook.CheckExpiration(m.Expiration)
 }
 
 // checkUserID: PUB-11.

@@ -26,6 +26,8 @@ func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists
 
 func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
 
+func cancelConsumers(b *pocketmq.Broker, queue string) error { return hook.CancelConsumers(b, queue) }
+
 func exchangeExists(b *pocketmq.Broker, name string) bool {
 	_, _, exists := hook.Exchange(b, name)
 	return exists

@@ -269,8 +269,7 @@ func (d *differential) method(p *pair, channel uint16) wire.Method {
 	case n < 91:
 		return &wire.BasicRecover{Requeue: true}
 	case n < 94:
-		// Not global: RabbitMQ then counts what was got, and calls it obscure itself.
-		return &wire.BasicQos{PrefetchCount: uint16(d.r.IntN(4))}
+		return &wire.BasicQos{PrefetchCount: uint16(d.r.IntN(4)), Global: d.maybe(30)}
 	case n < 96:
 		return &wire.ConfirmSelect{}
 	case n < 97:

@@ -28,9 +28,10 @@ type config struct {
 	channelMax       uint16
 	heartbeat        time.Duration
 	handshakeTimeout time.Duration
-	maxMessageSize   int64 // 0 = that of the compatibility level
-	maxConnections   int   // 0 = any number
-	maxQueues        int   // 0 = any number
+	consumerTimeout  time.Duration // 0 = none; until it was set, less than 0
+	maxMessageSize   int64         // 0 = that of the compatibility level
+	maxConnections   int           // 0 = any number
+	maxQueues        int           // 0 = any number
 	memoryLimit      uint64
 	log              *slog.Logger
 }
@@ -42,7 +43,7 @@ func newConfig(b *pocketmq.Broker, opts []Option) *config {
 		vhosts:     map[string]*pocketmq.Broker{"/": b},
 		frameMax:   defaultFrameMax,
 		channelMax: defaultChannelMax,
-		heartbeat:  defaultHeartbeat, handshakeTimeout: defaultHandshakeTimeout,
+		heartbeat:  defaultHeartbeat, handshakeTimeout: defaultHandshakeTimeout, consumerTimeout: -1,
 		log: slog.New(slog.DiscardHandler),
 	}
 	for _, o := range opts {
@@ -55,6 +56,9 @@ func newConfig(b *pocketmq.Broker, opts []Option) *config {
 	}
 	if c.maxMessageSize <= 0 {
 		c.maxMessageSize = c.compat.maxMessageSize()
+	}
+	if c.consumerTimeout < 0 {
+		c.consumerTimeout = c.compat.consumerTimeout()
 	}
 	return c
 }
@@ -84,6 +88,14 @@ func Heartbeat(d time.Duration) Option { return func(c *config) { c.heartbeat = 
 // connection.open; 10 seconds by default.
 func HandshakeTimeout(d time.Duration) Option {
 	return func(c *config) { c.handshakeTimeout = d }
+}
+
+// ConsumerTimeout sets for how long a delivery may be unsettled before its channel
+// is closed (406 PRECONDITION_FAILED); 0 is no limit. Like RabbitMQ the server looks
+// only once a minute. The default is that of the RabbitMQ the server behaves like:
+// half an hour, and since 4.3 no limit.
+func ConsumerTimeout(d time.Duration) Option {
+	return func(c *config) { c.consumerTimeout = max(d, 0) }
 }
 
 // MaxMessageSize sets the largest body of a message; the default is that of the

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"github.com/pocketmq/pocketmq/internal/invariant"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -313,8 +312,7 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 	if c == nil {
 		return
 	}
-	c.unacked -= n
-	invariant.Check(c.unacked >= 0, "fifo: a consumer settled %d messages more than it was given", -c.unacked)
+	c.Hold(-n)
 	if c.state == blocked && n > 0 && !c.OutOfCredit() {
 		q.turns.join(c)
 	}

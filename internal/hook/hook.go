@@ -24,6 +24,10 @@ var (
 	// holds of their queues.
 	EndConsumers func(session any)
 
+	// Reserve takes n units of a *pocketmq.Window for nobody; less than 0 gives them
+	// back, without telling those who wait for them.
+	Reserve func(window any, n int)
+
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
 
@@ -33,12 +37,18 @@ var (
 	// QueueCount returns how many queues a *pocketmq.Broker has.
 	QueueCount func(broker any) int
 
+	// CancelConsumers cancels all consumers of a queue of a *pocketmq.Broker.
+	CancelConsumers func(broker any, queue string) error
+
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".
 	ReservedName func() any
+
+	// CheckExpiration reports what is wrong with the property expiration of a message.
+	CheckExpiration func(expiration string) error
 
 	// Integer reads an integer of any width from a table. If v is none, why tells
 	// so in RabbitMQ's words.
