@@ -11,7 +11,7 @@ import (
 // declared last on the channel (QUEUE-6).
 func (ch *channel) queueName(name string) (string, error) {
 	if name != "" {
-		return cleanName(name), nil
+		return name, nil
 	}
 	if ch.lastQueue == "" {
 		return "", notFound("no previously declared queue")
@@ -163,6 +163,7 @@ func (ch *channel) queueUnbind(m *wire.QueueUnbind) error {
 
 // mayBindQueue finds the parties of a binding and checks access to them.
 func (ch *channel) mayBindQueue(queue, exchange, key string) (q, x, k string, err error) {
+	queue = cleanName(queue)
 	q, err = ch.queueName(queue)
 	if err != nil {
 		return "", "", "", err
@@ -205,7 +206,7 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 
 // queue.delete: QUEUE-24 … QUEUE-28, RPC-9, PERM-6
 func (ch *channel) queueDelete(m *wire.QueueDelete) error {
-	name, err := ch.queueName(m.Queue)
+	name, err := ch.queueName(cleanName(m.Queue))
 	if err != nil {
 		return err
 	}

@@ -107,9 +107,12 @@ func TestChannelErrors(t *testing.T) {
 		text string
 		id   wire.ID
 	}{
-		"CONN-62": {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 230) + "...", wire.IDQueuePurge},
-		"QUEUE-4": {func(c *client) { c.send(1, &wire.QueueDeclare{Passive: true}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueDeclare},
-		"QUEUE-6": {func(c *client) { c.send(1, &wire.QueuePurge{}) }, 404, "NOT_FOUND - no previously declared queue", wire.IDQueuePurge},
+		"EXCH-16 purge":   {func(c *client) { c.send(1, &wire.QueuePurge{Queue: "q\n"}) }, 404, "NOT_FOUND - no queue 'q\n' in vhost '/'", wire.IDQueuePurge},
+		"EXCH-16 get":     {func(c *client) { c.send(1, &wire.BasicGet{Queue: "q\n"}) }, 404, "NOT_FOUND - no queue 'q\n' in vhost '/'", wire.IDBasicGet},
+		"EXCH-16 consume": {func(c *client) { c.send(1, &wire.BasicConsume{Queue: "\n"}) }, 404, "NOT_FOUND - no queue '\n' in vhost '/'", wire.IDBasicConsume},
+		"CONN-62":         {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 230) + "...", wire.IDQueuePurge},
+		"QUEUE-4":         {func(c *client) { c.send(1, &wire.QueueDeclare{Passive: true}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueDeclare},
+		"QUEUE-6":         {func(c *client) { c.send(1, &wire.QueuePurge{}) }, 404, "NOT_FOUND - no previously declared queue", wire.IDQueuePurge},
 		"QUEUE-7": {func(c *client) {
 			q := c.declare()
 			call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: q})
