@@ -280,7 +280,11 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 }
 
 func unknownKind(kind string) error {
-	return newError(ErrInvalid, CodeCommandInvalid, "unknown exchange type '%s'", kind)
+	problem := "unknown"
+	if kind == "" { // RabbitMQ says so of all words that it has any other use for
+		problem = "invalid"
+	}
+	return newError(ErrInvalid, CodeCommandInvalid, "%s exchange type '%s'", problem, kind)
 }
 
 // sameExchange compares an exchange with a new declaration of it (EXCH-5).

@@ -47,6 +47,7 @@ func TestConnectionErrors(t *testing.T) {
 		"CHAN-12":          {func(c *client) { c.send(1, &wire.QueueDeclareOk{}) }, 503, "COMMAND_INVALID - unimplemented method", wire.IDQueueDeclareOk},
 		"CHAN-12 close-ok": {func(c *client) { c.send(1, &wire.ChannelCloseOk{}) }, 503, "COMMAND_INVALID - unimplemented method", wire.IDChannelCloseOk},
 		"EXCH-11":          {func(c *client) { c.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-nonsense"}) }, 503, "COMMAND_INVALID - unknown exchange type 'x-nonsense'", wire.IDExchangeDeclare},
+		"EXCH-11 empty":    {func(c *client) { c.send(1, &wire.ExchangeDeclare{Exchange: "x"}) }, 503, "COMMAND_INVALID - invalid exchange type ''", wire.IDExchangeDeclare},
 		"PUB-3":            {func(c *client) { c.publishWith(1, &wire.BasicPublish{Immediate: true}, &wire.Properties{}, "") }, 540, "NOT_IMPLEMENTED - immediate=true", wire.IDBasicPublish},
 		"QOS-1":            {func(c *client) { c.send(1, &wire.BasicQos{PrefetchSize: 1}) }, 540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", wire.IDBasicQos},
 		"ACK-15":           {func(c *client) { c.send(1, &wire.BasicRecover{}) }, 540, "NOT_IMPLEMENTED - requeue=false", wire.IDBasicRecover},
