@@ -48,7 +48,8 @@ const (
 )
 
 // New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
-// amq.fanout, amq.topic, amq.headers and amq.match.
+// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, to which
+// nothing comes.
 func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler),
@@ -64,14 +65,18 @@ func New(opts ...Option) *Broker {
 	byName := &defaultRouter{&b.queues}
 	b.exchanges.Store("", &exchange{kind: Direct, durable: true, router: byName, exact: byName})
 	for name, kind := range map[string]string{
-		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers,
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
 	} {
-		x, err := newExchange(b, name, kind, exchangeConfig{durable: true})
+		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == tracing})
 		invariant.Check(err == nil, "a predeclared exchange without arguments")
 		b.exchanges.Store(name, x)
 	}
 	return b
 }
+
+// tracing is where RabbitMQ publishes copies of all messages if it is told to. Here
+// it is an exchange like others, for clients to find (EXCH-1).
+const tracing = "amq.rabbitmq.trace"
 
 // Session returns a new session.
 func (b *Broker) Session(opts ...SessionOption) *Session {
