@@ -38,6 +38,7 @@ func init() {
 	}
 	hook.CheckExpiration = checkExpiration
 	hook.Integer = integerArgument
+	hook.Release = func(n int) any { return release3_10 + release(n) }
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
 

@@ -484,6 +484,7 @@ type bindRequest struct {
 	source, queue, exchange, key string
 	toExchange                   bool
 	args                         Table
+	release                      release
 	undo                         bool
 }
 
@@ -556,7 +557,7 @@ func (r *bindRequest) check() error {
 
 // resolve finds the parties of a binding, the source first (EXCH-26).
 func (b *Broker) resolve(r bindRequest) (*binding, error) {
-	n := &binding{key: r.key, args: r.args}
+	n := &binding{key: r.key, args: r.args, release: r.release}
 	var ok bool
 	if n.source, ok = b.exchanges.Load(r.source); !ok {
 		return nil, b.noExchange(r.source)

@@ -283,6 +283,8 @@ func TestHeadersRules(t *testing.T) {
 		{"arrays of other lengths", T{"a": []any{int32(1)}}, T{"a": []any{int32(1), int32(2)}}, false},
 		{"tables", T{"a": T{"b": int32(1)}}, T{"a": T{"b": int32(1)}}, true},
 		{"tables of other types", T{"a": T{"b": int32(1)}}, T{"a": T{"b": int64(1)}}, false},
+		{"an empty array and an empty table", T{"a": []any{}}, T{"a": T{}}, true},
+		{"an empty array and an empty string", T{"a": []any{}}, T{"a": ""}, false},
 		{"a value for an array", T{"a": []any{"x"}}, T{"a": "x"}, false},
 		{"an array for a value", T{"a": "x"}, T{"a": []any{"x"}}, false},
 	} {
@@ -304,6 +306,10 @@ func TestHeadersBindingWithAMeaninglessXMatchIsRefused(t *testing.T) { // ROUTE-
 			`PRECONDITION_FAILED - Invalid x-match field value <<"foo">>; expected all, any, all-with-x, or any-with-x`)
 		err = b.Bind(ctx, "q", "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"x-match": int32(5)}))
 		require.EqualError(t, err, "PRECONDITION_FAILED - Invalid x-match field type signedint (value 5); expected longstr")
+		err = b.Bind(ctx, "q", "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"x-match": nil}))
+		require.EqualError(t, err, "PRECONDITION_FAILED - Invalid x-match field type void (value undefined); expected longstr")
+		err = b.Bind(ctx, "q", "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"x-match": ""}))
+		require.EqualError(t, err, "PRECONDITION_FAILED - Invalid x-match field value <<>>; expected all, any, all-with-x, or any-with-x")
 		bind(t, b, "q", "amq.direct", "", pocketmq.Arguments(pocketmq.Table{"x-match": "foo"})) // ROUTE-21
 	})
 }

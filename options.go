@@ -76,7 +76,10 @@ func (c *queueConfig) check() error {
 	return c.err
 }
 
-type bindConfig struct{ args Table }
+type bindConfig struct {
+	args    Table
+	release release
+}
 
 type deleteConfig struct{ ifUnused, ifEmpty bool }
 

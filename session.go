@@ -187,7 +187,8 @@ func (s *Session) bind(ctx context.Context, r bindRequest, opts []BindOption) er
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	r.args = bindConfigOf(opts).args
+	c := bindConfigOf(opts)
+	r.args, r.release = c.args, c.release
 	return s.broker.bind(s, r)
 }
 

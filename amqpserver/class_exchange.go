@@ -114,7 +114,8 @@ func (ch *channel) exchangeBind(m *wire.ExchangeBind) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.session.BindExchange(background, destination, source, m.RoutingKey, pocketmq.Arguments(m.Arguments)); err != nil {
+	opts := []pocketmq.BindOption{pocketmq.Arguments(m.Arguments), releaseOf(ch.conn.server.compat)}
+	if err := ch.session.BindExchange(background, destination, source, m.RoutingKey, opts...); err != nil {
 		return err
 	}
 	ch.answer(m.NoWait, &wire.ExchangeBindOk{})

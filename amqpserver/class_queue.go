@@ -141,7 +141,7 @@ func (ch *channel) queueBind(m *wire.QueueBind) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.session.Bind(background, queue, source, key, pocketmq.Arguments(m.Arguments)); err != nil {
+	if err := ch.session.Bind(background, queue, source, key, pocketmq.Arguments(m.Arguments), releaseOf(ch.conn.server.compat)); err != nil {
 		return err
 	}
 	ch.answer(m.NoWait, &wire.QueueBindOk{})

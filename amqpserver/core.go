@@ -39,6 +39,12 @@ func (ch *channel) isTopic(exchange string) bool {
 	return kind == pocketmq.Topic
 }
 
+// releaseOf makes a binding follow the rules of a version of RabbitMQ (ROUTE-11,
+// ROUTE-19).
+func releaseOf(v Compatibility) pocketmq.BindOption {
+	return hook.Release(int(v)).(pocketmq.BindOption)
+}
+
 // reservedName allows a queue's name to begin with "amq.".
 func reservedName() pocketmq.QueueOption { return hook.ReservedName().(pocketmq.QueueOption) }
 

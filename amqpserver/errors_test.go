@@ -296,3 +296,65 @@ func TestTransientQueueThatIsNotExclusive(t *testing.T) { // QUEUE-20
 			"actual version to be determined.\nTo...", wire.IDQueueDeclare)
 	}, amqpserver.Compat(amqpserver.V4_3))
 }
+
+func TestUnknownExchangeTypeSince40(t *testing.T) { // EXCH-11
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-nonsense"})
+		c.channelClosed(1, 406, "PRECONDITION_FAILED - unknown exchange type 'x-nonsense'", wire.IDExchangeDeclare)
+	}, amqpserver.Compat(amqpserver.V4_0))
+}
+
+func TestPatternWithManyWildcards(t *testing.T) { // ROUTE-11
+	bind := func(c *client, key string) {
+		c.send(1, &wire.QueueBind{Queue: "q", Exchange: "amq.topic", RoutingKey: key})
+	}
+	for _, v := range []amqpserver.Compatibility{amqpserver.V3_10, amqpserver.V4_0, amqpserver.V4_3} {
+		t.Run(v.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "q", Exclusive: true})
+				bind(c, "#.a#.#")
+				expect[*wire.QueueBindOk](c, 1)
+				bind(c, "#.a.#.#")
+				if v < amqpserver.V4_3 {
+					expect[*wire.QueueBindOk](c, 1)
+					return
+				}
+				c.channelClosed(1, 406, "PRECONDITION_FAILED - Topic binding key '#.a.#.#' uses 3 '#' wildcards, at most 2 are allowed", wire.IDQueueBind)
+			}, amqpserver.Compat(v))
+		})
+	}
+}
+
+// What a binding's argument is equal to depends on the version.
+func TestHeadersOfOtherTypes(t *testing.T) { // ROUTE-19
+	second := time.Unix(5, 0).UTC()
+	for name, tc := range map[string]struct {
+		wanted, header any
+		since310       bool
+		since40        bool
+	}{
+		"integer and double":       {int32(1), 1.0, true, false},
+		"double and integer":       {float32(2), int64(2), true, false},
+		"integer and fraction":     {int32(1), 1.5, false, false},
+		"seconds and timestamp":    {int64(5), second, true, false},
+		"timestamps":               {second, second, true, false},
+		"milliseconds":             {int64(5000), second, false, true},
+		"timestamp as the binding": {second, int64(5), true, true},
+	} {
+		for v, want := range map[amqpserver.Compatibility]bool{amqpserver.V3_10: tc.since310, amqpserver.V4_0: tc.since40, amqpserver.V4_3: tc.since40} {
+			t.Run(name+" "+v.String(), func(t *testing.T) {
+				bubble(t, func(t *testing.T, s *server) {
+					c := s.channel(t)
+					call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "q", Exclusive: true})
+					call[*wire.ExchangeBindOk](c, 1, &wire.ExchangeBind{Source: "amq.headers", Destination: "amq.fanout", Arguments: wire.Table{"a": tc.wanted}})
+					call[*wire.QueueBindOk](c, 1, &wire.QueueBind{Queue: "q", Exchange: "amq.fanout"})
+					c.publishWith(1, &wire.BasicPublish{Exchange: "amq.headers"}, &wire.Properties{Headers: wire.Table{"a": tc.header}}, "")
+					ok := call[*wire.QueuePurgeOk](c, 1, &wire.QueuePurge{Queue: "q"})
+					require.Equal(t, want, ok.MessageCount == 1)
+				}, amqpserver.Compat(v))
+			})
+		}
+	}
+}

@@ -47,6 +47,10 @@ var (
 	// beginning with "amq.".
 	ReservedName func() any
 
+	// Release returns a pocketmq.BindOption for bindings that follow the rules of
+	// RabbitMQ 3.10 (0), 4.0 (1) or 4.3 (2) where they have changed.
+	Release func(n int) any
+
 	// CheckExpiration reports what is wrong with the property expiration of a message.
 	CheckExpiration func(expiration string) error
 
