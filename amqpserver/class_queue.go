@@ -163,11 +163,11 @@ func (ch *channel) queueUnbind(m *wire.QueueUnbind) error {
 
 // mayBindQueue finds the parties of a binding and checks access to them.
 func (ch *channel) mayBindQueue(queue, exchange, key string) (q, x, k string, err error) {
-	queue = cleanName(queue)
 	q, err = ch.queueName(queue)
 	if err != nil {
 		return "", "", "", err
 	}
+	q = cleanName(q)
 	if queue == "" && key == "" {
 		key = q // EXCH-30
 	}
@@ -206,10 +206,11 @@ func (ch *channel) queuePurge(m *wire.QueuePurge) error {
 
 // queue.delete: QUEUE-24 … QUEUE-28, RPC-9, PERM-6
 func (ch *channel) queueDelete(m *wire.QueueDelete) error {
-	name, err := ch.queueName(cleanName(m.Queue))
+	name, err := ch.queueName(m.Queue)
 	if err != nil {
 		return err
 	}
+	name = cleanName(name)
 	if err := ch.mayConfigure("queue", name); err != nil {
 		return err
 	}

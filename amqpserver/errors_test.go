@@ -109,6 +109,7 @@ func TestChannelErrors(t *testing.T) {
 		id   wire.ID
 	}{
 		"EXCH-16 purge":   {func(c *client) { c.send(1, &wire.QueuePurge{Queue: "q\n"}) }, 404, "NOT_FOUND - no queue 'q\n' in vhost '/'", wire.IDQueuePurge},
+		"EXCH-16 bind":    {func(c *client) { c.declare(); c.send(1, &wire.QueueBind{Queue: "\n", Exchange: "amq.direct"}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueBind},
 		"EXCH-16 get":     {func(c *client) { c.send(1, &wire.BasicGet{Queue: "q\n"}) }, 404, "NOT_FOUND - no queue 'q\n' in vhost '/'", wire.IDBasicGet},
 		"EXCH-16 consume": {func(c *client) { c.send(1, &wire.BasicConsume{Queue: "\n"}) }, 404, "NOT_FOUND - no queue '\n' in vhost '/'", wire.IDBasicConsume},
 		"CONN-62":         {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 230) + "...", wire.IDQueuePurge},
