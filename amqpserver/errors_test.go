@@ -292,3 +292,15 @@ func TestTransientQueueThatIsNotExclusive(t *testing.T) { // QUEUE-20
 			"actual version to be determined.\nTo...", wire.IDQueueDeclare)
 	}, amqpserver.Compat(amqpserver.V4_3))
 }
+
+func TestUnknownExchangeTypeLater(t *testing.T) { // EXCH-11
+	for _, version := range []amqpserver.Compatibility{amqpserver.V4_0, amqpserver.V4_3} {
+		t.Run(version.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				c.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-nonsense"})
+				c.channelClosed(1, 406, "PRECONDITION_FAILED - unknown exchange type 'x-nonsense'", wire.IDExchangeDeclare)
+			}, amqpserver.Compat(version))
+		})
+	}
+}
