@@ -318,7 +318,7 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 		p, body := responder.content()
 		require.Equal(t, "request", body)
 		require.Equal(t, wire.FlagAppID|wire.FlagReplyTo|wire.FlagClusterID, p.Flags)
-		require.True(t, strings.HasPrefix(p.ReplyTo, name+"."))
+		require.Regexp(t, `^amq\.rabbitmq\.reply-to\.[^.]+\.[^.=]+==$`, p.ReplyTo)
 		require.Equal(t, &wire.QueueDeclareOk{Queue: p.ReplyTo, ConsumerCount: 1},
 			call[*wire.QueueDeclareOk](responder, 1, &wire.QueueDeclare{Queue: p.ReplyTo, Passive: true}))
 		responder.publish(1, "", p.ReplyTo, "reply")
