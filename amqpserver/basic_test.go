@@ -2,6 +2,7 @@ package amqpserver_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,21 @@ func TestConfirms(t *testing.T) { // CONF-3, CONF-7, PUB-5, PUB-6, LEN-5
 		require.Equal(t, uint64(3), expect[*wire.BasicAck](c, 1).DeliveryTag)
 		c.publish(1, "", q, "does not")
 		require.Equal(t, uint64(4), expect[*wire.BasicNack](c, 1).DeliveryTag)
+	})
+}
+
+func TestWhatHasNoQueueIsConfirmedByItself(t *testing.T) { // CONF-5
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		call[*wire.ConfirmSelectOk](c, 1, &wire.ConfirmSelect{})
+		silent := publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere"}, &wire.Properties{}, "lost")
+		mandatory := publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere", Mandatory: true}, &wire.Properties{}, "back")
+		c.write(slices.Concat(silent, silent, mandatory))
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 1}, expect[*wire.BasicAck](c, 1))
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 2}, expect[*wire.BasicAck](c, 1))
+		expect[*wire.BasicReturn](c, 1)
+		c.content()
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 3}, expect[*wire.BasicAck](c, 1))
 	})
 }
 
