@@ -46,7 +46,8 @@ var (
 	ErrSettled = errors.New("already settled")
 
 	// ErrConnectionLost: the connection to the broker that a delivery came over
-	// is gone, and the message is back in its queue. Of a Broker in this process
+	// is gone, and the message is back in its queue; or that a message was sent
+	// over, and whether it has arrived is unknown. Of a Broker in this process
 	// there is no such error.
 	ErrConnectionLost = errors.New("connection lost")
 

@@ -18,25 +18,41 @@ type settings struct {
 	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
 	deliveryLimit int             // how often a message may come back; negative = any number
 	stream        *streamSettings // nil unless it is a stream
+
+	// Of arguments that no policy can set (POL-8).
+	maxPriority  uint8 // of messages; 0 = they have none
+	singleActive bool  // only one consumer gets messages
 }
 
+// Most queues are declared in one of three ways, and share their settings, which
+// nobody changes.
+var (
+	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+)
+
 // defaultSettings are those of a queue without arguments.
-func (c *queueConfig) defaultSettings() settings {
-	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
-	if c.unbounded || c.rabbitMQ {
-		s.maxLength = -1
+func (c *queueConfig) defaultSettings() *settings {
+	_, kind := typeOf(c.args)
+	switch {
+	case kind == streams:
+		return c.defaultStreamSettings()
+	case c.rabbitMQ:
+		return &rabbitMQSettings
+	case c.unbounded:
+		return &unboundedSettings
 	}
-	if c.rabbitMQ {
-		s.overflow = DropHead
+	return &boundedSettings
+}
+
+func (c *queueConfig) defaultStreamSettings() *settings {
+	s := rabbitMQSettings
+	s.stream = c.defaultStream()
+	if !c.unbounded && !c.rabbitMQ {
+		s.maxBytes = DefaultStreamBytes
 	}
-	if _, t := typeOf(c.args); t == streams {
-		s.maxLength, s.overflow = -1, DropHead
-		s.stream = c.defaultStream()
-		if !c.unbounded && !c.rabbitMQ {
-			s.maxBytes = DefaultStreamBytes
-		}
-	}
-	return s
+	return &s
 }
 
 // bound returns what bounds a queue by default, and to how much: messages, or the
@@ -49,8 +65,12 @@ func (s *settings) bound() (key string, limit, otherwise int64) {
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
-func settingsOf(defaults settings, args Table) settings {
-	s := defaults
+func settingsOf(defaults *settings, args Table) *settings {
+	if len(args) == 0 {
+		return defaults
+	}
+	changed := *defaults
+	s := &changed
 	if n, ok := integerIn(args, "x-max-length"); ok {
 		s.maxLength = int(n)
 	}
@@ -75,6 +95,10 @@ func settingsOf(defaults settings, args Table) settings {
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
 	}
+	if n, ok := integerIn(args, "x-max-priority"); ok {
+		s.maxPriority = uint8(n)
+	}
+	s.singleActive = args["x-single-active-consumer"] == true
 	if s.stream != nil {
 		s.stream = s.stream.with(s.maxBytes, args)
 	}
@@ -100,7 +124,12 @@ func (s *settings) limits() fifo.Limits[item] {
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
-func (s *settings) plain() bool { return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 }
+func (s *settings) plain() bool {
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0
+}
+
+// priority is that of a message in the queue (PRIO-1).
+func (s *settings) priority(m *Message) uint8 { return min(m.Priority, s.maxPriority) }
 
 // subject is what policies look at.
 func (q *queue) subject() subject {

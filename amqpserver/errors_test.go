@@ -292,3 +292,11 @@ func TestTransientQueueThatIsNotExclusive(t *testing.T) { // QUEUE-20
 			"actual version to be determined.\nTo...", wire.IDQueueDeclare)
 	}, amqpserver.Compat(amqpserver.V4_3))
 }
+
+func TestUnknownExchangeTypeSince40(t *testing.T) { // EXCH-11
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-nonsense"})
+		c.channelClosed(1, 406, "PRECONDITION_FAILED - unknown exchange type 'x-nonsense'", wire.IDExchangeDeclare)
+	})
+}
