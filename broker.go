@@ -50,7 +50,8 @@ const (
 )
 
 // New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
-// amq.fanout, amq.topic, amq.headers and amq.match.
+// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, to which
+// nothing comes.
 func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
@@ -66,14 +67,18 @@ func New(opts ...Option) *Broker {
 	byName := &defaultRouter{&b.queues}
 	b.exchanges.Store("", &exchange{kind: Direct, durable: true, router: byName, exact: byName})
 	for name, kind := range map[string]string{
-		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers,
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
 	} {
-		x, err := newExchange(b, name, kind, exchangeConfig{durable: true})
+		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == tracing})
 		invariant.Check(err == nil, "a predeclared exchange without arguments")
 		b.exchanges.Store(name, x)
 	}
 	return b
 }
+
+// tracing is where RabbitMQ publishes copies of all messages if it is told to. Here
+// it is an exchange like others, for clients to find (EXCH-1).
+const tracing = "amq.rabbitmq.trace"
 
 // Session returns a new session.
 func (b *Broker) Session(opts ...SessionOption) *Session {
@@ -282,7 +287,11 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 }
 
 func unknownKind(kind string) error {
-	return newError(ErrInvalid, CodeCommandInvalid, "unknown exchange type '%s'", kind)
+	problem := "unknown"
+	if kind == "" { // RabbitMQ says so of all words that it has any other use for
+		problem = "invalid"
+	}
+	return newError(ErrInvalid, CodeCommandInvalid, "%s exchange type '%s'", problem, kind)
 }
 
 // sameExchange compares an exchange with a new declaration of it (EXCH-5).
@@ -485,6 +494,7 @@ type bindRequest struct {
 	source, queue, exchange, key string
 	toExchange                   bool
 	args                         Table
+	version                      version
 	undo                         bool
 }
 
@@ -557,7 +567,7 @@ func (r *bindRequest) check() error {
 
 // resolve finds the parties of a binding, the source first (EXCH-26).
 func (b *Broker) resolve(r bindRequest) (*binding, error) {
-	n := &binding{key: r.key, args: r.args}
+	n := &binding{key: r.key, args: r.args, version: r.version}
 	var ok bool
 	if n.source, ok = b.exchanges.Load(r.source); !ok {
 		return nil, b.noExchange(r.source)

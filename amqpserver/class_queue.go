@@ -11,7 +11,7 @@ import (
 // declared last on the channel (QUEUE-6).
 func (ch *channel) queueName(name string) (string, error) {
 	if name != "" {
-		return cleanName(name), nil
+		return name, nil
 	}
 	if ch.lastQueue == "" {
 		return "", notFound("no previously declared queue")
@@ -163,6 +163,7 @@ func (ch *channel) mayBindQueue(queue, exchange, key string) (q, x, k string, er
 	if err != nil {
 		return "", "", "", err
 	}
+	q = cleanName(q)
 	if queue == "" && key == "" {
 		key = q // EXCH-30
 	}
@@ -205,6 +206,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if err != nil {
 		return err
 	}
+	name = cleanName(name)
 	if err := ch.mayConfigure("queue", name); err != nil {
 		return err
 	}
