@@ -100,11 +100,11 @@ var arguments = []argument{
 	{key: "x-max-length-bytes", check: checkNotNegative, of: classic | quorum | streams},
 	{key: "x-max-in-memory-length", check: checkNotNegative, of: quorum},
 	{key: "x-max-in-memory-bytes", check: checkNotNegative, of: quorum},
-	{key: "x-max-priority", check: checkMaxPriority, supported: isZero, of: classic},
+	{key: "x-max-priority", check: checkMaxPriority, of: classic},
 	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), of: classic | quorum},
 	{key: "x-queue-mode", check: checkQueueMode, of: classic},
 	{key: "x-queue-version", check: checkQueueVersion, of: classic},
-	{key: "x-single-active-consumer", check: checkBool, supported: func(v any) bool { return v != true }, of: classic | quorum},
+	{key: "x-single-active-consumer", check: checkBool, of: classic | quorum},
 	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v != quorumType }, of: classic | quorum | streams},
 	{key: "x-quorum-initial-group-size", check: checkPositive, of: quorum},
 	{key: "x-max-age", check: checkMaxAge, of: streams},
@@ -397,9 +397,4 @@ func checkQueueType(v any) string {
 		return fmt.Sprintf(`"unsupported queue type '%s'"`, s)
 	}
 	return unacceptable(v)
-}
-
-func isZero(v any) bool {
-	n, why := integerArgument(v)
-	return why == "" && n == 0
 }

@@ -312,3 +312,37 @@ func BenchmarkDeclareQueue(b *testing.B) {
 		must(b, err)
 	}
 }
+
+// BenchmarkPriorities compares a queue of 256 priorities with a plain one, by turns.
+func BenchmarkPriorities(b *testing.B) {
+	const n = 100_000
+	var messages [256]*pocketmq.Message
+	for i := range messages {
+		messages[i] = &pocketmq.Message{Body: body64, Priority: uint8(i)}
+	}
+	run := func(opts ...pocketmq.QueueOption) time.Duration {
+		br := pocketmq.New()
+		defer br.Close()
+		declare(b, br, "q", append(opts, pocketmq.MaxLength(benchBound))...)
+		c := consume(b, br, "q", pocketmq.Prefetch(256))
+		start := time.Now()
+		go func() {
+			for i := range n {
+				if err := br.Publish(ctx, "", "q", messages[i*7%256]); err != nil {
+					panic(err)
+				}
+			}
+		}()
+		receiveAcked(b, c, n)
+		return time.Since(start)
+	}
+	var plain, levels []time.Duration
+	for b.Loop() {
+		plain = append(plain, run())
+		levels = append(levels, run(pocketmq.MaxPriority(255)))
+	}
+	p, l := median(plain), median(levels)
+	b.ReportMetric(float64(p)/n, "plain-ns/msg")
+	b.ReportMetric(float64(l)/n, "256-ns/msg")
+	b.ReportMetric(float64(l)/float64(p), "ratio")
+}

@@ -27,19 +27,29 @@ type letter struct {
 	to *deadLetters
 }
 
+// outbox are the dead letters of a queue on their way out.
+type outbox struct {
+	letters []letter // not sent yet
+	sending bool     // a goroutine sends them
+	sent    [len(reasonNames)]uint64
+}
+
 // collectLetters takes what died in this step, and reports whether the caller
 // must call sendLetters when it has unlocked. q.mu is held.
 func (q *queue) collectLetters() (send bool) {
 	for _, d := range q.fifo.Dead() {
 		if to := q.settings.deadLetters; to != nil {
-			q.letters = append(q.letters, letter{d, to})
-			q.deadLettered[d.Reason]++
+			if q.outbox == nil {
+				q.outbox = new(outbox)
+			}
+			q.outbox.letters = append(q.outbox.letters, letter{d, to})
+			q.outbox.sent[d.Reason]++
 		}
 	}
-	if len(q.letters) == 0 || q.sending {
+	if q.outbox == nil || len(q.outbox.letters) == 0 || q.outbox.sending {
 		return false
 	}
-	q.sending = true
+	q.outbox.sending = true
 	return true
 }
 
@@ -50,10 +60,10 @@ func (q *queue) collectLetters() (send bool) {
 func (q *queue) sendLetters() {
 	for {
 		q.mu.Lock()
-		letters := q.letters
-		q.letters = nil
+		letters := q.outbox.letters
+		q.outbox.letters = nil
 		if len(letters) == 0 {
-			q.sending = false
+			q.outbox.sending = false
 			q.mu.Unlock()
 			break
 		}

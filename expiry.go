@@ -25,11 +25,7 @@ func (q *queue) expiry(m *Message) int64 {
 		return 0
 	}
 	if !q.fifo.Timed() {
-		// From now on it matters when a message is assigned. The flag comes first: an
-		// ack either is collected here or sees the flag.
-		q.setEager(eagerPrompt, true)
-		q.collect()
-		q.fifo.SetPrompt()
+		q.setPrompt()
 	}
 	now := q.broker.now()
 	q.fifo.At(now)

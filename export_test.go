@@ -98,5 +98,5 @@ func (s *Session) Remembered() int {
 // Apply puts arguments into force for a queue that exists, as a policy does.
 func (b *Broker) Apply(queue string, args Table) {
 	q, _ := b.queues.Load(queue)
-	q.apply(settingsOf(q.declared, args))
+	q.apply(settingsOf(*q.declared, args))
 }

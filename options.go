@@ -279,6 +279,27 @@ func DeadLetterRoutingKey(key string) QueueOption {
 	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-routing-key", key) })
 }
 
+// MaxPriority makes the queue hand out messages by their Priority, the highest
+// first; n, at most 255, is the highest that counts. Messages of the same priority
+// keep their order. What a consumer holds is not overtaken, so it should have a
+// small Prefetch. When a DropHead queue is full it drops from the head, too: the
+// oldest of the highest priority. With 0 the queue has no priorities.
+func MaxPriority(n int) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		if n < 0 || n > math.MaxUint8 {
+			c.err = invalid("MaxPriority(%d): must be 0 to 255", n)
+		}
+		set(&c.args, "x-max-priority", int64(n))
+	})
+}
+
+// SingleActiveConsumer makes only one consumer of the queue get messages: that
+// which was started first. The others stand by. When it ends, the first of those
+// with the highest Priority takes over, beginning with what went back.
+func SingleActiveConsumer() QueueOption {
+	return queueOption(func(c *queueConfig) { set(&c.args, "x-single-active-consumer", true) })
+}
+
 // DeliveryLimit is how often a message may come back to the queue, by a Nack with
 // requeue, or because its consumer or session ended: one that comes back once more
 // is dead; see DeadLetter. So with 2 it is delivered at most three times.

@@ -34,8 +34,8 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	declared   settings // by its arguments
-	version    version  // of RabbitMQ that it behaves like
+	declared   *settings // by its arguments
+	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
 
@@ -51,7 +51,7 @@ type queue struct {
 	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
 	log       *stream.Log[item] // nil unless it is a stream
 	plain     bool              // settings.plain()
-	settings  settings
+	settings  *settings         // what is in force; see apply
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -60,10 +60,7 @@ type queue struct {
 	sourced   uint64    // messages of source that its counter lacks; see countSource
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
 
-	// See deadletter.go.
-	letters      []letter // died, and not sent yet
-	sending      bool     // a goroutine sends them
-	deadLettered [len(reasonNames)]uint64
+	outbox *outbox // of dead letters; nil until there is one
 
 	// See expiry.go.
 	headTimer   *time.Timer // fires when the message at the head expires; nil until it is needed
@@ -103,7 +100,7 @@ const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
 	eagerWaiters              // publishers wait for room
 	eagerDraining             // Shutdown waits for the queue to run empty
-	eagerPrompt               // messages expire: what is not assigned does
+	eagerPrompt               // it matters when a message is assigned: see setPrompt
 )
 
 // waiter is a publisher that waits for room in a queue.
@@ -121,8 +118,14 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	if s := q.settings.stream; s != nil {
 		q.log = stream.New[item](s.Retention)
 	}
+	if q.settings.maxPriority > 0 {
+		q.setPrompt()
+	}
+	if q.settings.singleActive {
+		q.fifo.SetSingle(false)
+	}
 	if b.phase.Load() != open {
-		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
+		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
 	q.restartExpiry()
 	return q
@@ -146,7 +149,7 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() {
 		return q.pushCarefully(ctx, s, it)
 	}
-	c := q.fifo.Push(it, 0)
+	c := q.fifo.Push(it, 0, 0)
 	q.mu.Unlock()
 	if c != nil {
 		wake(c)
@@ -181,7 +184,7 @@ func (q *queue) put(it *item) {
 		q.append(it)
 		return
 	}
-	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg)))
+	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
 }
 
 // pushFull goes on with pushCarefully if there is no room.
@@ -232,7 +235,7 @@ func (q *queue) admit(it *item) bool {
 		q.put(it)
 		return true
 	}
-	c, ok := q.fifo.TryPush(it, q.expiry(it.msg))
+	c, ok := q.fifo.TryPush(it, q.expiry(it.msg), q.settings.priority(it.msg))
 	q.wakeLater(c)
 	return ok
 }
@@ -281,6 +284,15 @@ func (q *queue) admitWaiters() {
 		q.waiters = nil
 		q.setEager(eagerWaiters, false)
 	}
+}
+
+// setPrompt is for a queue in which it matters when a message is assigned: because
+// messages expire, or overtake others. The flag comes first: an ack either is
+// collected here or sees the flag. q.mu is held.
+func (q *queue) setPrompt() {
+	q.setEager(eagerPrompt, true)
+	q.collect()
+	q.fifo.SetPrompt()
 }
 
 // setEager changes q.eager; q.mu is held.
@@ -389,16 +401,23 @@ func (q *queue) subscribe(c *Consumer) error {
 		q.consumers = append(q.consumers, c)
 		return nil
 	}
+	if q.settings.singleActive && c.core.Exclusive { // CONS-6
+		return q.exclusiveUse()
+	}
 	if len(q.consumers) > 0 {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
 	if err := q.fifo.Subscribe(&c.core); err != nil {
 		q.updateShared()
-		return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
+		return q.exclusiveUse()
 	}
 	q.consumers = append(q.consumers, c)
 	return nil
+}
+
+func (q *queue) exclusiveUse() error {
+	return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
 }
 
 // endTogether ends consumers, and returns what back holds, in one step: nothing
@@ -546,7 +565,9 @@ func (q *queue) info() QueueInfo {
 }
 
 // isBusy reports whether Shutdown waits for the queue; q.mu is held.
-func (q *queue) isBusy() bool { return q.sending || q.store().Unacked() > 0 || q.store().Pending() }
+func (q *queue) isBusy() bool {
+	return q.outbox != nil && q.outbox.sending || q.store().Unacked() > 0 || q.store().Pending()
+}
 
 // isGone reports whether the queue was deleted.
 func (q *queue) isGone() bool {

@@ -20,6 +20,10 @@ type settings struct {
 	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
 	deliveryLimit int             // how often a message may come back; negative = any number
 	stream        *streamSettings // nil unless it is a stream
+
+	// Of arguments that no policy can set (POL-8).
+	maxPriority  uint8 // of messages; 0 = they have none
+	singleActive bool  // only one consumer gets messages
 }
 
 // defaultSettings are those of a queue without arguments.
@@ -51,8 +55,8 @@ func (s *settings) bound() (key string, limit, otherwise int64) {
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
-func settingsOf(defaults settings, args Table) settings {
-	s := defaults
+func settingsOf(defaults settings, args Table) *settings {
+	s := &defaults
 	if n, ok := integerIn(args, "x-max-length"); ok {
 		s.maxLength = int(n)
 	}
@@ -77,6 +81,10 @@ func settingsOf(defaults settings, args Table) settings {
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
 	}
+	if n, ok := integerIn(args, "x-max-priority"); ok {
+		s.maxPriority = uint8(n)
+	}
+	s.singleActive = args["x-single-active-consumer"] == true
 	if s.stream != nil {
 		s.stream = s.stream.with(s.maxBytes, args)
 	}
@@ -102,11 +110,16 @@ func (s *settings) limits() fifo.Limits[item] {
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
-func (s *settings) plain() bool { return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 }
+func (s *settings) plain() bool {
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0
+}
+
+// priority is that of a message in the queue (PRIO-1).
+func (s *settings) priority(m *Message) uint8 { return min(m.Priority, s.maxPriority) }
 
 // apply puts settings into force, at once: a lower limit trims the queue now,
 // while a new TTL is for the messages that come in from now on (POL-9, POL-11).
-func (q *queue) apply(s settings) {
+func (q *queue) apply(s *settings) {
 	q.lock()
 	defer q.unlock()
 	q.settings = s

@@ -88,7 +88,8 @@ type ConsumerStats struct {
 	Priority  int
 	Exclusive bool
 	AutoAck   bool
-	Unacked   int // messages assigned to it and not settled
+	Standby   bool // it waits to become the single active consumer
+	Unacked   int  // messages assigned to it and not settled
 
 	// Offset is where it reads a stream: no message before it comes any more.
 	Offset int64
@@ -157,10 +158,13 @@ func (q *queue) stats() QueueStats {
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
 		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],
-		DeadLettered: DeadLetterStats{
-			Rejected: q.deadLettered[fifo.Rejected], Expired: q.deadLettered[fifo.Expired],
-			MaxLength: q.deadLettered[fifo.MaxLength], DeliveryLimit: q.deadLettered[fifo.DeliveryLimit],
-		},
+	}
+	if q.outbox != nil {
+		sent := &q.outbox.sent
+		s.DeadLettered = DeadLetterStats{
+			Rejected: sent[fifo.Rejected], Expired: sent[fifo.Expired],
+			MaxLength: sent[fifo.MaxLength], DeliveryLimit: sent[fifo.DeliveryLimit],
+		}
 	}
 	if keep := q.settings.stream; keep != nil {
 		s.MaxAge, s.SegmentBytes = keep.MaxAge, keep.SegmentBytes
@@ -168,7 +172,7 @@ func (q *queue) stats() QueueStats {
 	for _, c := range q.consumers {
 		k := ConsumerStats{
 			Tag: c.tag, Prefetch: c.core.Prefetch, Priority: int(c.core.Priority), Exclusive: c.core.Exclusive,
-			AutoAck: c.autoAck, Unacked: c.core.Unacked(),
+			AutoAck: c.autoAck, Standby: !c.core.IsActive(), Unacked: c.core.Unacked(),
 		}
 		if q.log != nil {
 			k.Offset = q.log.Position(&c.core)

@@ -400,3 +400,86 @@ func TestDeadLettersSince40(t *testing.T) {
 		}, without(t, p.Headers))
 	}, amqpserver.Compat(amqpserver.V4_0))
 }
+
+func TestPriorities(t *testing.T) { // PRIO-1 to PRIO-5, TTL-12
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		send := func(q string, priorities ...uint8) {
+			for i, p := range priorities {
+				c.publishWith(1, &wire.BasicPublish{RoutingKey: q}, &wire.Properties{Priority: p}, fmt.Sprintf("%d.%d", p, i))
+			}
+		}
+		q := c.with(wire.Table{"x-max-priority": int32(5)})
+		send(q, 0, 1, 9, 1, 5, 0)
+		first := call[*wire.BasicGetOk](c, 1, &wire.BasicGet{Queue: q})
+		c.content()
+		c.send(1, &wire.BasicNack{DeliveryTag: first.DeliveryTag, Requeue: true})
+		for c.ready(q) < 6 {
+			time.Sleep(time.Millisecond)
+		}
+		require.Equal(t, []string{"9.2", "5.4", "1.1", "1.3", "0.0", "0.5"}, c.bodies(q))
+
+		q = c.with(wire.Table{"x-max-priority": int32(5), "x-max-length": int32(2)})
+		send(q, 1, 5, 0)
+		require.Equal(t, []string{"1.0", "0.2"}, c.bodies(q))
+
+		q = c.with(wire.Table{"x-max-priority": int32(5)})
+		send(q, 5)
+		c.expiring(q, "low", "10")
+		time.Sleep(50 * time.Millisecond)
+		require.EqualValues(t, 2, c.ready(q))
+
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: 1})
+		q = c.with(wire.Table{"x-max-priority": int32(5)})
+		c.consume(q, "t")
+		send(q, 1, 2, 5, 2)
+		for _, want := range []string{"1.0", "5.2", "2.1", "2.3"} {
+			d, body := c.delivered(1)
+			require.Equal(t, want, body)
+			c.ready(q)
+			c.send(1, &wire.BasicAck{DeliveryTag: d.DeliveryTag})
+		}
+	})
+}
+
+func TestSingleActiveConsumer(t *testing.T) { // CONS-6, CONS-18, CONS-19, CONS-21
+	compare(t, func(t *testing.T, s *server) {
+		owner := s.channel(t)
+		const q = "single-active"
+		call[*wire.QueueDeclareOk](owner, 1, &wire.QueueDeclare{Queue: q, AutoDelete: true, Arguments: wire.Table{"x-single-active-consumer": true}})
+		first, second, third := s.channel(t), s.channel(t), s.channel(t)
+		first.consume(q, "1")
+		second.consume(q, "2")
+		call[*wire.BasicConsumeOk](third, 1, &wire.BasicConsume{Queue: q, ConsumerTag: "3", Arguments: wire.Table{"x-priority": int32(9)}})
+		owner.send(1, &wire.BasicConsume{Queue: q, Exclusive: true})
+		owner.channelClosed(1, 403, "ACCESS_REFUSED - queue '"+q+"' in vhost '/' in exclusive use", wire.IDBasicConsume)
+		owner.openChannel(1)
+		for i := range 3 {
+			owner.publish(1, "", q, fmt.Sprint(i))
+		}
+		for i := range 3 {
+			d, body := first.delivered(1)
+			require.Equal(t, fmt.Sprint(i), body)
+			require.False(t, d.Redelivered)
+		}
+		second.silent(20 * time.Millisecond)
+		first.send(1, &wire.BasicAck{DeliveryTag: 1})
+		call[*wire.ChannelCloseOk](first, 1, &wire.ChannelClose{})
+		for i := 1; i < 3; i++ {
+			d, body := third.delivered(1) // it has the highest priority, and did not pre-empt
+			require.Equal(t, fmt.Sprint(i), body)
+			require.True(t, d.Redelivered)
+		}
+		first.openChannel(1)
+		first.consume(q, "1")
+		owner.publish(1, "", q, "3")
+		_, body := third.delivered(1)
+		require.Equal(t, "3", body)
+		call[*wire.ChannelCloseOk](third, 1, &wire.ChannelClose{})
+		for i := 1; i < 4; i++ {
+			_, body := second.delivered(1) // the first waits at the end
+			require.Equal(t, fmt.Sprint(i), body)
+		}
+		first.silent(20 * time.Millisecond)
+	})
+}

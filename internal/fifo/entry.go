@@ -11,6 +11,8 @@ type Entry[T any] struct {
 	// Returns counts how often the entry was handed out and came back. An entry
 	// with Returns > 0 is a redelivery.
 	Returns uint32
+	// Priority is its level: a higher one is delivered earlier, whatever the place.
+	Priority uint8
 }
 
 // Reason is why a message left its queue without being acked, other than by

@@ -1,6 +1,7 @@
 package fifo
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -18,6 +19,9 @@ type model struct {
 	bytes     int64 // limit of the sum of all that waits; negative = none
 	returns   int   // limit of these; negative = none
 	now       int64
+	levels    byte // of priorities
+	single    bool // only one consumer gets messages
+	active    *modelConsumer
 	dead      []Dead[int]
 	line      []*modelConsumer // those who may still have credit, in turn
 	consumers []*modelConsumer
@@ -34,13 +38,26 @@ type modelConsumer struct {
 
 func (m *model) wait(e Entry[int]) {
 	m.waiting = append(m.waiting, e)
-	slices.SortFunc(m.waiting, func(a, b Entry[int]) int { return int(a.Seq) - int(b.Seq) })
+	slices.SortFunc(m.waiting, func(a, b Entry[int]) int {
+		return cmp.Or(int(b.Priority)-int(a.Priority), int(a.Seq)-int(b.Seq))
+	})
 }
 
 // next returns whose turn it is: the first in line of the highest priority.
 func (m *model) next() *modelConsumer {
+	if m.single && !slices.Contains(m.consumers, m.active) {
+		m.active = nil
+		for _, c := range m.consumers {
+			if m.active == nil || c.priority > m.active.priority {
+				m.active = c
+			}
+		}
+	}
 	var best *modelConsumer
 	for _, c := range m.line {
+		if m.single && c != m.active {
+			continue
+		}
 		if best == nil || c.priority > best.priority {
 			best = c
 		}
@@ -76,8 +93,11 @@ func (m *model) fits(v int) bool {
 func size(v int) int { return v % 4 }
 
 func (m *model) dispatch() {
-	for m.expire(); len(m.waiting) > 0 && len(m.line) > 0; m.expire() {
+	for m.expire(); len(m.waiting) > 0; m.expire() {
 		c := m.next()
+		if c == nil {
+			return
+		}
 		m.leaveLine(c)
 		if c.prefetch > 0 && c.unacked == c.prefetch {
 			c.blocked = true
@@ -122,21 +142,28 @@ type both struct {
 
 // newPair returns an empty queue with limits that depend on kind.
 func newPair(kind byte) *pair {
-	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1}
+	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200}
 	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Returns: m.returns, KeepDead: true}
 	if m.bytes >= 0 {
 		limits.Size = size
 	}
-	return &pair{q: New[int](limits, nil), m: m}
+	p := &pair{q: New[int](limits, nil), m: m}
+	if m.levels > 0 {
+		p.q.SetPrompt()
+	}
+	if m.single {
+		p.q.SetSingle(false)
+	}
+	return p
 }
 
 func (p *pair) step(op, arg byte) {
 	p.history = append(p.history, fmt.Sprintf("%d(%d)", op%12, arg))
 	switch op % 12 {
 	case 0, 1:
-		p.push(0)
+		p.push(0, arg)
 	case 2:
-		p.push(arg)
+		p.push(arg, arg/8)
 	case 11:
 		p.m.now += int64(arg % 8)
 		if p.q.Timed() {
@@ -171,7 +198,7 @@ func (p *pair) woken(c *Consumer[int]) {
 }
 
 // push publishes a message that expires soon, or never.
-func (p *pair) push(soon byte) {
+func (p *pair) push(soon, priority byte) {
 	p.value++
 	if !p.q.Fits(&p.value) {
 		p.q.Dispatch()
@@ -181,6 +208,9 @@ func (p *pair) push(soon byte) {
 	}
 	p.m.places++
 	e := Entry[int]{Value: p.value, Seq: p.m.places}
+	if p.m.levels > 0 {
+		e.Priority = priority % p.m.levels * 85
+	}
 	if soon > 0 {
 		e.Expires = p.m.now + int64(soon%8)
 	}
@@ -188,7 +218,7 @@ func (p *pair) push(soon byte) {
 		p.q.SetPrompt()
 		p.q.At(p.m.now)
 	}
-	if c := p.q.Push(&p.value, e.Expires); c != nil {
+	if c := p.q.Push(&p.value, e.Expires, e.Priority); c != nil {
 		p.woken(c)
 	}
 	// With a consumer that can take it at once a message does not expire (TTL-6).
@@ -217,6 +247,7 @@ func (p *pair) subscribe(arg byte) {
 	}
 	p.both = append(p.both, b)
 	p.m.consumers = append(p.m.consumers, b.m)
+	p.m.next() // of a single active consumer there is one at once
 	p.m.line = append(p.m.line, b.m)
 	p.m.dispatch()
 }
@@ -352,6 +383,7 @@ func (p *pair) unsubscribe(arg byte) {
 	p.m.leaveLine(b.m)
 	p.m.consumers = slices.DeleteFunc(p.m.consumers, func(c *modelConsumer) bool { return c == b.m })
 	b.m.inbox, b.gone, b.m.blocked = nil, true, false
+	p.m.next()
 	p.m.dispatch()
 }
 

@@ -10,13 +10,13 @@ import (
 
 // Queue is the state of one queue. Make it with New.
 type Queue[T any] struct {
-	returned returned[T] // came back; all of a lower place than the ready ones
-	ready    ring.Ring[Entry[T]]
-	seq      uint64
-	limits   Limits[T]
-	bytes    int64 // of the messages that wait, if they are limited
-	unacked  int
-	pool     *ring.Pool[Entry[T]]
+	lane[T]           // what waits with priority 0
+	above   *lanes[T] // and with higher ones; nil = never any
+	seq     uint64
+	limits  Limits[T]
+	bytes   int64 // of the messages that wait, if they are limited
+	unacked int
+	pool    *ring.Pool[Entry[T]]
 
 	now    int64 // the time of this step, if timed is set
 	timed  bool  // an entry that expires was pushed
@@ -26,6 +26,7 @@ type Queue[T any] struct {
 	consumers []*Consumer[T] // in the order in which they subscribed
 	lone      *Consumer[T]   // the only consumer, if there is one, it has no gate, and the queue is not prompt
 	turns     turns[T]
+	single    *single[T] // nil = all consumers get messages
 	woken     []*Consumer[T]
 
 	counts Counts
@@ -67,7 +68,7 @@ type Counts struct {
 
 // New returns an empty queue with these limits and its storage from pool.
 func New[T any](limits Limits[T], pool *ring.Pool[Entry[T]]) Queue[T] {
-	return Queue[T]{limits: limits, pool: pool, ready: ring.New(pool)}
+	return Queue[T]{limits: limits, pool: pool, lane: lane[T]{ready: ring.New(pool)}}
 }
 
 // SetLimits changes the limits. What waits may then exceed them.
@@ -81,11 +82,13 @@ func (q *Queue[T]) weighAll() (n int64) {
 	if q.limits.Size == nil {
 		return 0
 	}
-	for e := range q.ready.All() {
-		n += int64(q.limits.Size(e.Value))
-	}
-	for i := range q.returned {
-		n += int64(q.limits.Size(q.returned[i].Value))
+	for _, l := range q.lanes() {
+		for e := range l.ready.All() {
+			n += int64(q.limits.Size(e.Value))
+		}
+		for i := range l.returned {
+			n += int64(q.limits.Size(l.returned[i].Value))
+		}
 	}
 	return n
 }
@@ -99,7 +102,13 @@ func (q *Queue[T]) weigh(v *T, by int64) {
 
 // Ready is the number of messages that wait for a consumer, as AMQP counts
 // them: unacked ones are not ready.
-func (q *Queue[T]) Ready() int { return q.ready.Len() + len(q.returned) }
+func (q *Queue[T]) Ready() int {
+	n := q.ready.Len() + len(q.returned)
+	if q.above != nil {
+		n += q.above.len
+	}
+	return n
+}
 
 // Unacked is the number of messages that were assigned to a consumer, present
 // or gone, or handed out by Get, and are not settled.
@@ -126,7 +135,7 @@ func (q *Queue[T]) Counts() Counts {
 	return n
 }
 
-// Push adds a message at the tail and, if nothing else is waiting, assigns it to
+// Push adds a message at the tail of its priority and, if nothing else is waiting, assigns it to
 // the consumer whose turn it is. It returns a consumer to be woken, or nil.
 //
 // A lone consumer is only told that there is something; it fetches as much as
@@ -135,17 +144,22 @@ func (q *Queue[T]) Counts() Counts {
 // had been assigned calls Dispatch.
 //
 // The message expires at the time expires, if that is not 0; the caller has called
-// SetPrompt and, in this step, At.
-func (q *Queue[T]) Push(v *T, expires int64) *Consumer[T] {
+// At in this step. Before the first with an expiry or a priority it has called
+// SetPrompt.
+func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	q.seq++
 	c := q.lone
 	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
-			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires})
+			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority})
 		}
 	}
-	e := q.ready.PushBack()
-	e.Value, e.Seq = *v, q.seq
+	l := &q.lane
+	if priority > 0 {
+		l = q.laneOf(priority)
+	}
+	e := l.ready.PushBack()
+	e.Value, e.Seq, e.Priority = *v, q.seq, priority
 	q.weigh(v, 1)
 	if expires != 0 {
 		e.Expires = expires
@@ -160,7 +174,7 @@ func (q *Queue[T]) Push(v *T, expires int64) *Consumer[T] {
 
 // TryPush is Push for a message that must not wait: it adds the message only if
 // a consumer can take it at once, and reports whether one did.
-func (q *Queue[T]) TryPush(v *T, expires int64) (wake *Consumer[T], ok bool) {
+func (q *Queue[T]) TryPush(v *T, expires int64, priority uint8) (wake *Consumer[T], ok bool) {
 	if q.Ready() > 0 {
 		return nil, false
 	}
@@ -169,7 +183,7 @@ func (q *Queue[T]) TryPush(v *T, expires int64) (wake *Consumer[T], ok bool) {
 		return nil, false
 	}
 	q.seq++
-	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires}), true
+	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}), true
 }
 
 // assign gives an entry to a consumer that has paid for it, and returns the
@@ -213,26 +227,28 @@ func (q *Queue[T]) Dispatch() {
 
 // head returns the entry at the head, or nil.
 func (q *Queue[T]) head() *Entry[T] {
-	if len(q.returned) > 0 {
-		return &q.returned[0]
+	if q.above != nil && q.above.len > 0 {
+		top, _ := q.above.top()
+		return top.head()
 	}
-	return q.ready.Front()
+	return q.lane.head()
 }
 
 // pop removes the entry at the head.
 func (q *Queue[T]) pop() (e Entry[T]) {
-	if len(q.returned) > 0 {
-		e = q.returned.pop()
+	if q.above != nil && q.above.len > 0 {
+		e = q.above.pop()
 	} else {
-		e = q.ready.PopFront()
+		e = q.lane.pop()
 	}
 	q.weigh(&e.Value, -1)
 	return e
 }
 
 // SetPrompt makes the queue assign messages to a lone consumer as it does to
-// several: at once. It is for queues in which who has what depends on the moment,
-// as it does if messages expire: one that is assigned does not any more (TTL-3).
+// several: at once. It is for queues in which who has what depends on the moment:
+// one that is assigned does not expire any more (TTL-3), and is not overtaken by
+// one of a higher priority (PRIO-5).
 func (q *Queue[T]) SetPrompt() {
 	q.Dispatch()
 	q.prompt = true
@@ -311,7 +327,12 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 	q.consumers = append(q.consumers, c)
 	q.findLone()
 	c.inbox = ring.New(q.pool)
-	q.turns.join(c)
+	if q.single == nil {
+		q.turns.join(c)
+	} else {
+		c.state = standby
+		q.elect()
+	}
 	q.Dispatch()
 	return nil
 }
@@ -347,6 +368,7 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	}
 	c.state = gone
 	q.turns.prune()
+	q.elect()
 	for _, unseen := range []*ring.Ring[Entry[T]]{fetched, &c.inbox} {
 		for unseen.Len() > 0 {
 			if c.Gate != nil {
@@ -460,7 +482,11 @@ func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
 	q.counts.Returned++
 	q.credit(c, 1) // first the credit, then the message (ACK-11)
 	q.weigh(&e.Value, 1)
-	q.returned.push(e)
+	l := &q.lane
+	if e.Priority > 0 {
+		l = q.laneOf(e.Priority)
+	}
+	l.returned.push(e)
 }
 
 // credit gives n units back to c, which queues up again if it was blocked.
@@ -472,6 +498,9 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 	c.Hold(-n)
 	if c.state == blocked && n > 0 && !c.OutOfCredit() {
 		q.turns.join(c)
+	}
+	if q.single != nil && c == q.single.active && c.unacked == 0 {
+		q.elect()
 	}
 }
 
@@ -505,6 +534,7 @@ func (q *Queue[T]) Purge() int {
 	q.counts.Purged += uint64(n)
 	q.ready.Clear()
 	q.returned = nil
+	q.above = nil
 	q.bytes = 0
 	return n
 }
@@ -525,13 +555,20 @@ func (q *Queue[T]) Check() error {
 			return errors.New("an inbox holds more than is unacked")
 		case c.Prefetch > 0 && c.unacked > c.Prefetch:
 			return errors.New("more is unacked than the prefetch allows")
+		case q.single != nil && c != q.single.active && c.state != standby:
+			return errors.New("a consumer is active beside the single active one")
 		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && (len(q.consumers) > 1 || q.prompt):
 			return errors.New("a message waits beside a consumer with credit")
 		}
 	}
-	for _, e := range q.returned {
-		if front := q.ready.Front(); front != nil && e.Seq > front.Seq {
-			return errors.New("a returned message stands behind a ready one")
+	for _, l := range q.lanes() {
+		if err := l.check(); err != nil {
+			return err
+		}
+	}
+	if q.above != nil {
+		if err := q.above.check(); err != nil {
+			return err
 		}
 	}
 	if bytes := q.weighAll(); bytes != q.bytes {
