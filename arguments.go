@@ -35,18 +35,37 @@ func (o ArgumentsOption) queue(c *queueConfig) {
 	}
 }
 
+// queueTypes is a set of types of queues.
+type queueTypes uint8
+
+const (
+	classic queueTypes = 1 << iota
+	quorum
+	stream
+)
+
+// queueTypeOf returns the type that arguments ask for.
+func queueTypeOf(args Table) queueTypes {
+	switch args["x-queue-type"] {
+	case quorumType:
+		return quorum
+	case "stream":
+		return stream
+	}
+	return classic
+}
+
 // argument is an argument of queue.declare that RabbitMQ knows.
 type argument struct {
 	key string
-	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-16).
+	// types are the types of queues that have it; for others it is refused (ARGS-2).
+	types queueTypes
+	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-18).
 	check func(v any) (why string)
-	// supported reports whether a valid value has its effect here; nil = any.
-	supported func(v any) bool
-	// compared is set for arguments that a declaration must repeat (QUEUE-16).
-	compared bool
-	// others is set for arguments of quorum queues and streams only (ARGS-2).
-	others bool
-	// native is set for arguments of others that queues here have, too, if they are
+	// different is set for arguments that a declaration need not repeat (QUEUE-16), or
+	// that sameType compares.
+	different bool
+	// native is set for an argument that classic queues have here, too, if they are
 	// not declared over a connection.
 	native bool
 }
@@ -54,36 +73,35 @@ type argument struct {
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
 // What takes effect is read by settingsOf.
 var arguments = []argument{
-	{key: "x-expires", check: checkPositiveTime, compared: true},
-	{key: "x-message-ttl", check: checkTime, compared: true},
-	{key: "x-dead-letter-exchange", compared: true}, // checked by checkQueueArgument
-	{key: "x-dead-letter-routing-key", check: checkString, compared: true},
-	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), others: true},
-	{key: "x-max-length", check: checkNotNegative, compared: true},
-	{key: "x-max-length-bytes", check: checkNotNegative, compared: true},
-	{key: "x-max-in-memory-length", check: checkNotNegative, others: true},
-	{key: "x-max-in-memory-bytes", check: checkNotNegative, others: true},
-	{key: "x-max-priority", check: checkMaxPriority, compared: true},
-	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), compared: true},
-	{key: "x-queue-mode", check: checkQueueMode, compared: true},
-	{key: "x-queue-version", check: checkQueueVersion, compared: true},
-	{key: "x-single-active-consumer", check: checkBool, compared: true},
-	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v == classicType }},
-	{key: "x-quorum-initial-group-size", check: checkPositive, others: true},
-	{key: "x-max-age", others: true},
-	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, others: true},
-	{key: "x-initial-cluster-size", check: checkPositive, others: true},
-	{key: "x-queue-leader-locator", others: true},
-	{key: "x-delivery-limit", others: true, native: true, compared: true},
-	{key: "x-queue-master-locator", compared: true},
+	{key: "x-expires", types: classic | quorum, check: checkPositiveTime},
+	{key: "x-message-ttl", types: classic | quorum, check: checkTime},
+	{key: "x-dead-letter-exchange", types: classic | quorum}, // checked by checkQueueArgument
+	{key: "x-dead-letter-routing-key", types: classic | quorum, check: checkString},
+	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
+	{key: "x-max-length", types: classic | quorum, check: checkNotNegative},
+	{key: "x-max-length-bytes", types: classic | quorum | stream, check: checkNotNegative},
+	{key: "x-max-in-memory-length", types: quorum, check: checkNotNegative},
+	{key: "x-max-in-memory-bytes", types: quorum, check: checkNotNegative},
+	{key: "x-max-priority", types: classic, check: checkMaxPriority},
+	{key: "x-overflow", types: classic | quorum, check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx")},
+	{key: "x-queue-mode", types: classic, check: checkQueueMode},
+	{key: "x-queue-version", types: classic, check: checkQueueVersion},
+	{key: "x-single-active-consumer", types: classic | quorum, check: checkBool},
+	{key: "x-queue-type", types: classic | quorum | stream, check: checkQueueType, different: true},
+	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
+	{key: "x-max-age", types: stream},
+	{key: "x-stream-max-segment-size-bytes", types: stream, check: checkNotNegative},
+	{key: "x-initial-cluster-size", types: stream, check: checkPositive},
+	{key: "x-queue-leader-locator", types: quorum | stream,
+		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
+	{key: "x-delivery-limit", types: quorum, native: true},
+	{key: "x-queue-master-locator", types: classic},
 }
-
-const classicType = "classic"
 
 // comparedArguments are the keys of arguments that a declaration must repeat.
 var comparedArguments = func() (keys []string) {
 	for _, a := range arguments {
-		if a.compared {
+		if !a.different {
 			keys = append(keys, a.key)
 		}
 	}
@@ -91,7 +109,7 @@ var comparedArguments = func() (keys []string) {
 }()
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
-// first what RabbitMQ refuses, then what is missing here.
+// first with their values, then with the keys.
 func (w where) checkQueueArguments(c queueConfig) error {
 	args := c.args
 	if len(args) == 0 {
@@ -105,7 +123,7 @@ func (w where) checkQueueArguments(c queueConfig) error {
 			return err
 		}
 	}
-	return w.checkSupported(args, c.wire)
+	return w.checkType(args, c.wire)
 }
 
 func (w where) checkQueueArgument(a argument, args Table, wire bool) error {
@@ -128,22 +146,17 @@ func (w where) checkQueueArgument(a argument, args Table, wire bool) error {
 	return nil
 }
 
-// checkSupported refuses arguments that are valid, but of other types of queues
-// (ARGS-2), or for something that does not exist here yet.
-func (w where) checkSupported(args Table, wire bool) error {
-	if kind, ok := args["x-queue-type"]; ok && kind != classicType {
-		return notSupported("queue '%s' in vhost '%s': queue type '%v' is not supported, only 'classic' is", w.name, w.vhost, kind)
+// checkType refuses arguments of other types of queues (ARGS-2), and the types that
+// there are not.
+func (w where) checkType(args Table, wire bool) error {
+	kind := queueTypeOf(args)
+	if kind == stream {
+		return notSupported("queue '%s' in vhost '%s': queue type 'stream' is not supported, only 'classic' and 'quorum' are", w.name, w.vhost)
 	}
 	for _, a := range arguments {
-		v, ok := args[a.key]
-		switch {
-		case !ok:
-		case a.others && (wire || !a.native):
-			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
-				a.key, w.name, w.vhost)
-		case a.supported != nil && !a.supported(v):
-			return notSupported("queue '%s' in vhost '%s': argument '%s' with value '%v' is not supported yet",
-				w.name, w.vhost, a.key, v)
+		if _, ok := args[a.key]; ok && a.types&kind == 0 && (wire || !a.native) {
+			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue",
+				a.key, w.name, w.vhost, typeOf(args))
 		}
 	}
 	return nil

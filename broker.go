@@ -296,6 +296,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	case c.passive:
 		return nil, b.noQueue(name)
 	}
+	serverNamed := name == "" || c.reserved
 	switch {
 	case name == "":
 		name = "amq.gen-" + randomName()
@@ -304,6 +305,11 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c); err != nil {
 		return nil, err
+	}
+	if c.isQuorum() {
+		if err := (where{"queue", name, b.vhost}).checkQuorum(c, serverNamed); err != nil {
+			return nil, err
+		}
 	}
 	var owner *Session
 	if c.exclusive {
@@ -336,6 +342,9 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.autoDelete != q.autoDelete {
 		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
 	}
+	if err := at.sameType(c, q); err != nil {
+		return err
+	}
 	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
 		return err
 	}
@@ -359,6 +368,9 @@ func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, erro
 		return 0, nil
 	}
 	if err := s.mayUse(q); err != nil {
+		return 0, err
+	}
+	if err := q.checkDelete(c); err != nil {
 		return 0, err
 	}
 	return b.removeQueue(q, c)

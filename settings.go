@@ -20,19 +20,26 @@ type settings struct {
 	deadLetters   *deadLetters  // where dead messages go; nil = nowhere
 	deliveryLimit int           // how often a message may come back; negative = any number
 
+	place fifo.Place // where messages go that come back
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
+	quorum       bool
+	version      version // of RabbitMQ that the queue behaves like
 }
 
 // defaultSettings are those of a queue without arguments.
 func (c *queueConfig) defaultSettings() settings {
-	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, version: c.version}
 	if c.unbounded || c.rabbitMQ {
 		s.maxLength = -1
 	}
 	if c.rabbitMQ {
 		s.overflow = DropHead
+	}
+	if c.isQuorum() {
+		c.quorumDefaults(&s)
 	}
 	return s
 }
@@ -68,6 +75,9 @@ func settingsOf(defaults settings, args Table) *settings {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
+	if s.quorum {
+		s.asQuorum()
+	}
 	return s
 }
 
@@ -78,7 +88,7 @@ func integerIn(args Table, key string) (int64, bool) {
 
 // limits are the settings that fifo enforces.
 func (s *settings) limits() fifo.Limits[item] {
-	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Returns: s.deliveryLimit, KeepDead: s.deadLetters != nil}
+	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
 	}
@@ -90,7 +100,12 @@ func (s *settings) limits() fifo.Limits[item] {
 func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 }
 
 // priority is that of a message in the queue (PRIO-1).
-func (s *settings) priority(m *Message) uint8 { return min(m.Priority, s.maxPriority) }
+func (s *settings) priority(m *Message) uint8 {
+	if s.quorum {
+		return s.quorumPriority(m)
+	}
+	return min(m.Priority, s.maxPriority)
+}
 
 // apply puts settings into force, at once: a lower limit trims the queue now,
 // while a new TTL is for the messages that come in from now on (POL-9, POL-11).
