@@ -20,7 +20,7 @@ func init() {
 		if err != nil {
 			return "", false
 		}
-		return q.kind(), true
+		return typeOf(q.args), true
 	}
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
@@ -32,6 +32,7 @@ func init() {
 	hook.Connection = func(v int) any {
 		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
 	}
+	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
 
@@ -143,13 +144,4 @@ func (m *Message) receivedProperties() (properties []byte, changed bool) {
 		return o.properties, o.changed
 	}
 	return nil, false
-}
-
-// change gives m, a copy of another message, an origin of its own.
-func (m *Message) change(from *Message) *origin {
-	m.origin = &origin{message: m, changed: true}
-	if o := from.own(); o != nil {
-		m.origin.properties, m.origin.bcc = o.properties, o.bcc
-	}
-	return m.origin
 }

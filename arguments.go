@@ -43,23 +43,6 @@ func (o ArgumentsOption) consume(c *consumeConfig) {
 	}
 }
 
-// argument is an argument of queue.declare that RabbitMQ knows.
-type argument struct {
-	key string
-	// types are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
-	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
-	types queueTypes
-	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-16).
-	check func(v any) (why string)
-	// supported reports whether a valid value has its effect here; nil = any.
-	supported func(v any) bool
-	// native is set for arguments that classic queues have here, too, if they are
-	// not declared over a connection.
-	native bool
-	// since is the version that has it; before, it meant nothing.
-	since version
-}
-
 // queueTypes is a set of types of queues.
 type queueTypes uint8
 
@@ -76,16 +59,30 @@ const (
 	streamType  = "stream"
 )
 
-// typeOf returns the type of queue that arguments ask for.
-func typeOf(args Table) (name string, t queueTypes) {
+// queueTypeOf returns the type that arguments ask for.
+func queueTypeOf(args Table) queueTypes {
 	switch args["x-queue-type"] {
 	case quorumType:
-		return quorumType, quorum
+		return quorum
 	case streamType:
-		return streamType, streams
-	default:
-		return classicType, classic
+		return streams
 	}
+	return classic
+}
+
+// argument is an argument of queue.declare that RabbitMQ knows.
+type argument struct {
+	key string
+	// types are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
+	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
+	types queueTypes
+	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-21).
+	check func(v any) (why string)
+	// native is set for an argument that classic queues have here, too, if they are
+	// not declared over a connection.
+	native bool
+	// since is the version that has it; before, it meant nothing.
+	since version
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
@@ -105,7 +102,7 @@ var arguments = []argument{
 	{key: "x-queue-mode", types: classic, check: checkQueueMode},
 	{key: "x-queue-version", types: classic, check: checkQueueVersion},
 	{key: "x-single-active-consumer", types: classic | quorum, check: checkBool},
-	{key: "x-queue-type", types: classic | quorum | streams, check: checkQueueType, supported: func(v any) bool { return v != quorumType }},
+	{key: "x-queue-type", types: classic | quorum | streams, check: checkQueueType},
 	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
 	{key: "x-max-age", types: streams, check: checkMaxAge},
 	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
@@ -117,19 +114,8 @@ var arguments = []argument{
 	{key: "x-queue-master-locator", types: classic},
 }
 
-// compared returns the keys of arguments that a declaration must repeat of a queue
-// of this type. Its type itself may go without saying.
-func (t queueTypes) compared(received queueTypes) (keys []string) {
-	for _, a := range arguments {
-		if (a.types&t != 0 || a.native && t == classic) && (a.key != "x-queue-type" || t != received) {
-			keys = append(keys, a.key)
-		}
-	}
-	return keys
-}
-
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
-// first what RabbitMQ refuses, then what is missing here.
+// first with their values, then with the keys.
 func (w where) checkQueueArguments(c queueConfig) error {
 	args := c.args
 	if len(args) == 0 {
@@ -143,7 +129,7 @@ func (w where) checkQueueArguments(c queueConfig) error {
 			return err
 		}
 	}
-	return w.checkSupported(c)
+	return w.checkKeys(c)
 }
 
 func (w where) checkQueueArgument(a argument, c queueConfig) error {
@@ -169,31 +155,48 @@ func (w where) checkQueueArgument(a argument, c queueConfig) error {
 	return nil
 }
 
-// checkSupported refuses arguments that are valid, but of other types of queues
-// (ARGS-2), or for something that does not exist here yet.
-func (w where) checkSupported(c queueConfig) error {
-	name, t := typeOf(c.args)
+// isOf reports whether queues of this type have the argument.
+func (a *argument) isOf(t queueTypes, wire bool) bool {
+	return a.types&t != 0 || a.native && t == classic && !wire
+}
+
+// checkKeys refuses arguments of other types of queues (ARGS-2).
+func (w where) checkKeys(c queueConfig) error {
 	for _, a := range arguments {
-		v, ok := c.args[a.key]
-		switch {
-		case !ok || c.version < a.since:
-		case a.types&t == 0 && (c.wire || !a.native || t != classic):
-			return w.otherType(a.key, name)
-		case a.supported != nil && !a.supported(v):
-			return notSupported("queue '%s' in vhost '%s': argument '%s' with value '%v' is not supported yet",
-				w.name, w.vhost, a.key, v)
+		if _, ok := c.args[a.key]; ok && c.version >= a.since && !a.isOf(queueTypeOf(c.args), c.wire) {
+			return w.otherType(a.key, typeOf(c.args))
 		}
-	}
-	if t == streams {
-		return w.checkStream(c)
 	}
 	return nil
 }
 
+// checkQueueType reports what keeps a new queue from being of its type (QQ-1, QQ-2,
+// STREAM-1).
+func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
+	t, property := queueTypeOf(c.args), ""
+	switch {
+	case t == classic:
+		return nil
+	case serverNamed:
+		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", typeOf(c.args))
+	case c.autoDelete:
+		property = "auto-delete"
+	case c.exclusive:
+		property = "exclusive-owner"
+	case !c.durable:
+		property = "non-durable"
+	case t == quorum:
+		return w.checkQuorum(c)
+	default:
+		return w.checkStream(c)
+	}
+	return preconditionFailed("invalid property '%s' for queue '%s' in vhost '%s'", property, w.name, w.vhost)
+}
+
 // otherType is the error of an argument that only queues of another type have, or
 // their consumers (ARGS-2, STREAM-14).
-func (w where) otherType(key, name string) error {
-	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, name)
+func (w where) otherType(key, kind string) error {
+	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, kind)
 }
 
 // streamReading are the arguments of basic.consume that only streams have, and the
@@ -209,7 +212,7 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	if err := checkTable("arguments", c.args, 0); err != nil {
 		return err
 	}
-	at := q.where()
+	at := q.at()
 	if v, ok := c.args["x-priority"]; ok {
 		n, why := integerArgument(v)
 		if why != "" {
@@ -228,7 +231,7 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	return nil
 }
 
-func (q *queue) where() where { return where{"queue", q.name, q.broker.vhost} }
+func (q *queue) at() where { return where{"queue", q.name, q.broker.vhost} }
 
 func (w where) invalidArgument(key, why string) error {
 	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)

@@ -21,21 +21,28 @@ type settings struct {
 	deliveryLimit int             // how often a message may come back; negative = any number
 	stream        *streamSettings // nil unless it is a stream
 
+	place fifo.Place // where messages go that come back
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
+	quorum       bool
+	version      version // of RabbitMQ that the queue behaves like
 }
 
 // defaultSettings are those of a queue without arguments.
 func (c *queueConfig) defaultSettings() settings {
-	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, version: c.version}
 	if c.unbounded || c.rabbitMQ {
 		s.maxLength = -1
 	}
 	if c.rabbitMQ {
 		s.overflow = DropHead
 	}
-	if _, t := typeOf(c.args); t == streams {
+	if c.isQuorum() {
+		c.quorumDefaults(&s)
+	}
+	if queueTypeOf(c.args) == streams {
 		s.maxLength, s.overflow = -1, DropHead
 		s.stream = c.defaultStream()
 		if !c.unbounded && !c.rabbitMQ {
@@ -85,6 +92,9 @@ func settingsOf(defaults settings, args Table) *settings {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
+	if s.quorum {
+		s.asQuorum()
+	}
 	if s.stream != nil {
 		s.stream = s.stream.with(s.maxBytes, args)
 	}
@@ -101,7 +111,7 @@ func (s *settings) limits() fifo.Limits[item] {
 	if s.stream != nil {
 		return fifo.Unlimited[item]()
 	}
-	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Returns: s.deliveryLimit, KeepDead: s.deadLetters != nil}
+	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
 	}
@@ -115,7 +125,12 @@ func (s *settings) plain() bool {
 }
 
 // priority is that of a message in the queue (PRIO-1).
-func (s *settings) priority(m *Message) uint8 { return min(m.Priority, s.maxPriority) }
+func (s *settings) priority(m *Message) uint8 {
+	if s.quorum {
+		return s.quorumPriority(m)
+	}
+	return min(m.Priority, s.maxPriority)
+}
 
 // apply puts settings into force, at once: a lower limit trims the queue now,
 // while a new TTL is for the messages that come in from now on (POL-9, POL-11).
