@@ -42,6 +42,8 @@ const (
 	_ version = iota // 3.10
 	v4_0
 	v4_3
+
+	onlyHere // no version has it
 )
 
 // route is the first part of Publish: it finds the queues that a message goes to.

@@ -65,6 +65,9 @@ type argument struct {
 	// different is set for arguments that a declaration need not repeat (QUEUE-16), or
 	// that sameType compares.
 	different bool
+	// since is the version from which on RabbitMQ knows it: before, it is stored and
+	// ignored. It concerns connections only.
+	since version
 	// native is set for an argument that classic queues have here, too, if they are
 	// not declared over a connection.
 	native bool
@@ -95,18 +98,27 @@ var arguments = []argument{
 	{key: "x-queue-leader-locator", types: quorum | stream,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
 	{key: "x-delivery-limit", types: quorum, native: true},
+	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", "disabled", "all", "failed", "returned"),
+		since: v4_3, native: true},
+	{key: "x-delayed-retry-min", types: quorum, check: checkTime, since: v4_3, native: true},
+	{key: "x-delayed-retry-max", types: quorum, check: checkTime, since: v4_3, native: true},
+	{key: "x-delayed-retry-growth", types: quorum, check: oneOf("invalid_delayed_retry_growth", "linear", "exponential"),
+		since: onlyHere, native: true},
 	{key: "x-queue-master-locator", types: classic},
 }
 
+// knows reports whether the argument means anything to who declares a queue.
+func (c *queueConfig) knows(a *argument) bool { return !c.wire || c.version >= a.since }
+
 // comparedArguments are the keys of arguments that a declaration must repeat.
-var comparedArguments = func() (keys []string) {
-	for _, a := range arguments {
-		if !a.different {
+func (c *queueConfig) comparedArguments() (keys []string) {
+	for i := range arguments {
+		if a := &arguments[i]; !a.different && c.knows(a) {
 			keys = append(keys, a.key)
 		}
 	}
 	return keys
-}()
+}
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
 // first with their values, then with the keys.
@@ -118,15 +130,17 @@ func (w where) checkQueueArguments(c queueConfig) error {
 	if err := checkTable("arguments", args, 0); err != nil {
 		return err
 	}
-	for _, a := range arguments {
-		if err := w.checkQueueArgument(a, args, c.wire); err != nil {
-			return err
+	for i := range arguments {
+		if a := &arguments[i]; c.knows(a) {
+			if err := w.checkQueueArgument(a, args, c.wire); err != nil {
+				return err
+			}
 		}
 	}
-	return w.checkType(args, c.wire)
+	return w.checkType(c)
 }
 
-func (w where) checkQueueArgument(a argument, args Table, wire bool) error {
+func (w where) checkQueueArgument(a *argument, args Table, wire bool) error {
 	v, ok := args[a.key]
 	switch {
 	case !ok || a.key == "x-overflow" && v == Block.String() && !wire: // Block is ours alone
@@ -148,13 +162,14 @@ func (w where) checkQueueArgument(a argument, args Table, wire bool) error {
 
 // checkType refuses arguments of other types of queues (ARGS-2), and the types that
 // there are not.
-func (w where) checkType(args Table, wire bool) error {
-	kind := queueTypeOf(args)
+func (w where) checkType(c queueConfig) error {
+	args, kind := c.args, queueTypeOf(c.args)
 	if kind == stream {
 		return notSupported("queue '%s' in vhost '%s': queue type 'stream' is not supported, only 'classic' and 'quorum' are", w.name, w.vhost)
 	}
-	for _, a := range arguments {
-		if _, ok := args[a.key]; ok && a.types&kind == 0 && (wire || !a.native) {
+	for i := range arguments {
+		a := &arguments[i]
+		if _, ok := args[a.key]; ok && c.knows(a) && a.types&kind == 0 && (c.wire || !a.native) {
 			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue",
 				a.key, w.name, w.vhost, typeOf(args))
 		}

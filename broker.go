@@ -36,7 +36,8 @@ type Broker struct {
 
 	mu       sync.Mutex // taken before all other locks
 	root     *Session
-	sessions map[*Session]struct{} // without root
+	sessions map[*Session]struct{}  // without root
+	defaults map[settings]*settings // shared by the queues without arguments
 }
 
 // The phases of a broker's life.
@@ -52,6 +53,7 @@ func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
 		draining: make(chan struct{}), drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
+		defaults: map[settings]*settings{},
 	}
 	for _, o := range opts {
 		if o != nil {
@@ -345,7 +347,7 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if err := at.sameType(c, q); err != nil {
 		return err
 	}
-	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
+	if err := at.sameArguments(c.args, q.args, c.comparedArguments()...); err != nil {
 		return err
 	}
 	switch limit := q.declared.maxLength; {
@@ -552,8 +554,8 @@ func (b *Broker) drain(ctx context.Context) error {
 // logBusy says for which queues Shutdown waits.
 func (b *Broker) logBusy() {
 	for _, q := range b.queues.All() {
-		if s := q.stats(); s.Unacked > 0 || s.Ready > 0 && len(s.Consumers) > 0 {
-			b.log.Warn("shutting down waits for a queue", "queue", s.Name, "ready", s.Ready, "unacked", s.Unacked)
+		if s := q.stats(); s.Unacked > 0 || s.Ready+s.Delayed > 0 && len(s.Consumers) > 0 {
+			b.log.Warn("shutting down waits for a queue", "queue", s.Name, "ready", s.Ready, "unacked", s.Unacked, "delayed", s.Delayed)
 		}
 	}
 }
@@ -597,7 +599,7 @@ func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
 		published += q.fifo.Counts().Published
-		busy = busy || q.outbox != nil && q.outbox.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
+		busy = busy || q.outbox != nil && q.outbox.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Delayed() > 0
 		q.release()
 	}
 	return published, busy

@@ -17,7 +17,8 @@ import (
 //   - any other error, and a panic, returns it to its place in the queue, after a
 //     pause of 10 ms that doubles with every time this message came back, up to
 //     a second. Meanwhile the goroutine takes no other message, so that order is
-//     kept and a failing dependency is not run down.
+//     kept and a failing dependency is not run down. If the queue has a Retry
+//     policy, the message waits as that says, in the queue, and others go on.
 //
 // Errors and panics are logged; a panic does not go further.
 //
@@ -143,7 +144,9 @@ func (c *Consumer) conclude(d *Delivery, err error) {
 	case final:
 		_ = d.Reject()
 	default:
-		c.pause(d)
+		if !c.queue.retries() {
+			c.pause(d)
+		}
 		_ = d.Nack(true)
 	}
 }

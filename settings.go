@@ -6,7 +6,7 @@ import (
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
-// settings are what is in force for a queue, now: what its arguments ask for,
+// settings are what is in force for a queue, and never changed: what its arguments ask for,
 // where they are silent the defaults of who declared it. A policy is a table of
 // the same arguments. It takes effect by merging it with the queue's arguments,
 // key by key, the lesser number or the argument before the policy (POL-6, POL-7),
@@ -22,16 +22,19 @@ type settings struct {
 
 	place fifo.Place // where messages go that come back
 
+	retry *retry // how long what came back waits; nil = it does not
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
 	quorum       bool
 	version      version // of RabbitMQ that the queue behaves like
+	retries      bool    // there are arguments of retries
 }
 
 // defaultSettings are those of a queue without arguments.
 func (c *queueConfig) defaultSettings() settings {
-	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, version: c.version}
+	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, version: c.version, retries: !c.wire || c.version >= v4_3}
 	if c.unbounded || c.rabbitMQ {
 		s.maxLength = -1
 	}
@@ -75,10 +78,25 @@ func settingsOf(defaults settings, args Table) *settings {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
+	if s.retries {
+		s.retry = retryOf(args)
+	}
 	if s.quorum {
 		s.asQuorum()
 	}
 	return s
+}
+
+// settingsOf returns the settings that a declaration asks for. b.mu is held.
+func (b *Broker) settingsOf(c *queueConfig) *settings {
+	defaults := c.defaultSettings()
+	if len(c.args) > 0 {
+		return settingsOf(defaults, c.args)
+	}
+	if _, ok := b.defaults[defaults]; !ok {
+		b.defaults[defaults] = settingsOf(defaults, nil)
+	}
+	return b.defaults[defaults]
 }
 
 func integerIn(args Table, key string) (int64, bool) {
@@ -89,6 +107,9 @@ func integerIn(args Table, key string) (int64, bool) {
 // limits are the settings that fifo enforces.
 func (s *settings) limits() fifo.Limits[item] {
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
+	if s.retry != nil {
+		l.Delay = s.retry.delay
+	}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
 	}
@@ -97,7 +118,9 @@ func (s *settings) limits() fifo.Limits[item] {
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
-func (s *settings) plain() bool { return s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 }
+func (s *settings) plain() bool {
+	return s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
+}
 
 // priority is that of a message in the queue (PRIO-1).
 func (s *settings) priority(m *Message) uint8 {
@@ -114,6 +137,9 @@ func (q *queue) apply(s *settings) {
 	defer q.unlock()
 	q.settings = s
 	q.plain = s.plain()
+	if s.retry != nil {
+		q.startTime()
+	}
 	q.fifo.SetLimits(s.limits())
 	q.restartExpiry()
 }
