@@ -13,23 +13,11 @@ type binding struct {
 	to      destination
 	key     string
 	args    Table
-	release release
+	version version // of RabbitMQ that it behaves like
+	wire    bool    // it was made through a connection
 
 	backlog []item // what its router has for its destination when it is made, the oldest first
 }
-
-// release is the release of RabbitMQ whose rules a binding follows where they have
-// changed (ROUTE-11, ROUTE-19). Clients of a server get what it says it is; for
-// others there are no releases.
-type release int
-
-const (
-	release3_10 release = iota + 1
-	release4_0
-	release4_3
-)
-
-func (r release) bind(c *bindConfig) { c.release = r }
 
 // destination is where a binding leads: one of the two is set.
 type destination struct {

@@ -52,7 +52,8 @@ type headersMatcher struct {
 	slot    string
 	any     bool // one pair is enough; otherwise all must match
 	pairs   []headerPair
-	release release
+	version version
+	millis  bool // headers that are times count milliseconds
 }
 
 type headerPair struct {
@@ -64,7 +65,7 @@ type headerPair struct {
 // (ROUTE-20).
 type nested string
 
-func comparableValue(v any, r release) any {
+func comparableValue(v any, of version) any {
 	switch v := v.(type) {
 	case []any:
 		return nestedValue(v, len(v))
@@ -72,7 +73,7 @@ func comparableValue(v any, r release) any {
 		return nestedValue(v, len(v))
 	}
 	n := normal(v)
-	if f, ok := n.(float64); ok && r == release3_10 && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+	if f, ok := n.(float64); ok && of < v4_0 && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
 		return int64(f)
 	}
 	return n
@@ -89,13 +90,13 @@ func nestedValue(v any, n int) nested {
 
 func newHeadersMatcher(b *binding) *headersMatcher {
 	mode, _ := b.args["x-match"].(string)
-	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any"), release: b.release}
+	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any"), version: b.version, millis: b.wire && b.version >= v4_0}
 	withX := strings.HasSuffix(mode, "-with-x")
 	for k, v := range b.args {
 		if k == "x-match" || !withX && strings.HasPrefix(k, "x-") {
 			continue
 		}
-		h.pairs = append(h.pairs, headerPair{k, comparableValue(v, b.release)})
+		h.pairs = append(h.pairs, headerPair{k, comparableValue(v, b.version)})
 	}
 	return h
 }
@@ -116,12 +117,13 @@ func (h *headersMatcher) matches(headers Table) bool {
 }
 
 // header is the value of a header, made comparable with the pairs. From 4.0 on
-// RabbitMQ has it in milliseconds if it is a timestamp (ROUTE-19).
+// RabbitMQ has it in milliseconds if it is a timestamp (ROUTE-19), which is of no use
+// to programs in this process.
 func (h *headersMatcher) header(v any) any {
-	if t, ok := v.(time.Time); ok && h.release >= release4_0 {
+	if t, ok := v.(time.Time); ok && h.millis {
 		return t.Unix() * 1000
 	}
-	return comparableValue(v, h.release)
+	return comparableValue(v, h.version)
 }
 
 // normal makes values comparable that only differ in how they were encoded: the

@@ -32,7 +32,7 @@ func (r *topicRouter) checkBinding(b *binding) error {
 			n++
 		}
 	}
-	if b.release < release4_3 || n <= most {
+	if b.version < v4_3 || n <= most {
 		return nil
 	}
 	return preconditionFailed("Topic binding key '%s' uses %d '#' wildcards, at most %d are allowed", b.key, n, most)

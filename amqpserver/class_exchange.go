@@ -114,8 +114,7 @@ func (ch *channel) exchangeBind(m *wire.ExchangeBind) error {
 	if err != nil {
 		return err
 	}
-	opts := []pocketmq.BindOption{pocketmq.Arguments(m.Arguments), releaseOf(ch.conn.server.compat)}
-	if err := ch.session.BindExchange(background, destination, source, m.RoutingKey, opts...); err != nil {
+	if err := ch.session.BindExchange(background, destination, source, m.RoutingKey, pocketmq.Arguments(m.Arguments)); err != nil {
 		return err
 	}
 	ch.answer(m.NoWait, &wire.ExchangeBindOk{})

@@ -61,10 +61,6 @@ func (ch *channel) queueDeclareActive(name string, m *wire.QueueDeclare) (info p
 	if err := ch.mayDeclareQueue(name, m); err != nil {
 		return info, err
 	}
-	if m.Arguments["x-overflow"] == pocketmq.Block.String() && !queueExists(ch.conn.broker, name) {
-		// RabbitMQ has no such policy; only programs in this process may choose it.
-		return info, preconditionFailed("invalid arg 'x-overflow' for queue '%s' in vhost '%s': invalid_overflow", name, ch.conn.vhost)
-	}
 	if !m.Durable && !m.Exclusive && ch.conn.server.compat >= V4_3 && !queueExists(ch.conn.broker, name) { // QUEUE-20
 		return info, failf(wire.CodeInternalError, "%s", deniedFeature("transient_nonexcl_queues"))
 	}
@@ -141,7 +137,7 @@ func (ch *channel) queueBind(m *wire.QueueBind) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.session.Bind(background, queue, source, key, pocketmq.Arguments(m.Arguments), releaseOf(ch.conn.server.compat)); err != nil {
+	if err := ch.session.Bind(background, queue, source, key, pocketmq.Arguments(m.Arguments)); err != nil {
 		return err
 	}
 	ch.answer(m.NoWait, &wire.QueueBindOk{})

@@ -20,9 +20,22 @@ func newMessage(properties []byte) *pocketmq.Message {
 // was published in this process, and whether it is a copy, which may differ.
 func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { return hook.Properties(m) }
 
+// connection makes a session behave as a connection to this version of RabbitMQ.
+func connection(v Compatibility) pocketmq.SessionOption {
+	return hook.Connection(int(v)).(pocketmq.SessionOption)
+}
+
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
-func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
+func queueExists(b *pocketmq.Broker, name string) bool {
+	_, exists := hook.Queue(b, name)
+	return exists
+}
+
+func isStream(b *pocketmq.Broker, name string) bool {
+	kind, _ := hook.Queue(b, name)
+	return kind == "stream"
+}
 
 func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
 
@@ -37,12 +50,6 @@ func exchangeExists(b *pocketmq.Broker, name string) bool {
 func (ch *channel) isTopic(exchange string) bool {
 	kind, _, _ := hook.Exchange(ch.conn.broker, exchange)
 	return kind == pocketmq.Topic
-}
-
-// releaseOf makes a binding follow the rules of a version of RabbitMQ (ROUTE-11,
-// ROUTE-19).
-func releaseOf(v Compatibility) pocketmq.BindOption {
-	return hook.Release(int(v)).(pocketmq.BindOption)
 }
 
 // reservedName allows a queue's name to begin with "amq.".

@@ -207,6 +207,11 @@ func limits(o options) string {
 // are expected, which it need not get. It plays it again with more patience when
 // they did not come: only what differs however long one waits does differ.
 func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step int) []string) (t Transcript, err error) {
+	return r.play(s, n, expected, time.Second, 3)
+}
+
+// play is Play with so much patience for the first attempt, which doubles with each.
+func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step int) []string, patience time.Duration, attempts int) (t Transcript, err error) {
 	if s.Global {
 		r.running.Lock()
 		defer r.running.Unlock()
@@ -219,7 +224,7 @@ func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step
 		if err != nil {
 			return t, err
 		}
-		w := &theirs{RabbitMQ: r, patience: time.Second << attempt, delay: 12 * time.Millisecond << (2 * attempt)}
+		w := &theirs{RabbitMQ: r, patience: patience << attempt, delay: 12 * time.Millisecond << (2 * attempt)}
 		same := true
 		t = play(s, w, names, expected, func(step int, a Answers) bool {
 			same = equal(a.lines(), expected(step))
@@ -231,9 +236,6 @@ func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step
 	}
 	return t, nil
 }
-
-// attempts are how often a scenario is played that differs.
-const attempts = 3
 
 // theirs is RabbitMQ, as patient as it takes.
 type theirs struct {

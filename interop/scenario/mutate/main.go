@@ -2,7 +2,11 @@
 // a pocketmq that has the mutations of mutations.txt, each of which a test turns
 // on in turn. The repository's files stay as they are.
 //
-// Run it in interop; arguments are those of go test.
+// Run it in interop; arguments are those of go test, after the package. So
+//
+//	POCKETMQ_MUTATION=round-robin-off go run ./scenario/mutate -run=TestRandom
+//
+// shows what random scenarios make of one.
 package main
 
 import (
@@ -42,8 +46,8 @@ func run() error {
 	for i, m := range mutations {
 		names[i] = m.name
 	}
-	args := append([]string{"test", "-overlay=" + overlay, "-tags=mutations", "-count=1", "-run=TestMutations"}, os.Args[1:]...)
-	cmd := exec.Command("go", append(args, "./scenario")...)
+	args := []string{"test", "-overlay=" + overlay, "-tags=mutations", "-count=1", "-run=TestMutations", "./scenario"}
+	cmd := exec.Command("go", append(args, os.Args[1:]...)...)
 	cmd.Env = append(os.Environ(), "POCKETMQ_MUTATIONS="+strings.Join(names, " "))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
