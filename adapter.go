@@ -64,7 +64,8 @@ func (q *queue) cancelAll() {
 type version int
 
 const (
-	_ version = iota // 3.10
+	noVersion version = iota - 1 // of a binding that was made by the Go API
+	v3_10
 	v4_0
 	v4_3
 )

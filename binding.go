@@ -13,8 +13,7 @@ type binding struct {
 	to      destination
 	key     string
 	args    Table
-	version version // of RabbitMQ that it behaves like
-	wire    bool    // it was made through a connection
+	version version // whose rules it follows
 
 	backlog []item // what its router has for its destination when it is made, the oldest first
 }

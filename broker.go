@@ -493,6 +493,7 @@ type bindRequest struct {
 	source, queue, exchange, key string
 	toExchange                   bool
 	args                         Table
+	version                      version
 	undo                         bool
 }
 
@@ -522,7 +523,6 @@ func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
 	if err != nil {
 		return nil, err
 	}
-	n.version, n.wire = s.version, s.wire
 	if c, ok := n.source.router.(bindingChecker); ok {
 		if err := c.checkBinding(n); err != nil {
 			return nil, err
@@ -566,7 +566,7 @@ func (r *bindRequest) check() error {
 
 // resolve finds the parties of a binding, the source first (EXCH-26).
 func (b *Broker) resolve(r bindRequest) (*binding, error) {
-	n := &binding{key: r.key, args: r.args}
+	n := &binding{key: r.key, args: r.args, version: r.version}
 	var ok bool
 	if n.source, ok = b.exchanges.Load(r.source); !ok {
 		return nil, b.noExchange(r.source)

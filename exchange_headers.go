@@ -53,7 +53,6 @@ type headersMatcher struct {
 	any     bool // one pair is enough; otherwise all must match
 	pairs   []headerPair
 	version version
-	millis  bool // headers that are times count milliseconds
 }
 
 type headerPair struct {
@@ -65,7 +64,7 @@ type headerPair struct {
 // (ROUTE-20).
 type nested string
 
-func comparableValue(v any, of version) any {
+func comparableValue(v any, rules version) any {
 	switch v := v.(type) {
 	case []any:
 		return nestedValue(v, len(v))
@@ -73,7 +72,7 @@ func comparableValue(v any, of version) any {
 		return nestedValue(v, len(v))
 	}
 	n := normal(v)
-	if f, ok := n.(float64); ok && of < v4_0 && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+	if f, ok := n.(float64); ok && rules == v3_10 && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
 		return int64(f)
 	}
 	return n
@@ -90,7 +89,7 @@ func nestedValue(v any, n int) nested {
 
 func newHeadersMatcher(b *binding) *headersMatcher {
 	mode, _ := b.args["x-match"].(string)
-	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any"), version: b.version, millis: b.wire && b.version >= v4_0}
+	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any"), version: b.version}
 	withX := strings.HasSuffix(mode, "-with-x")
 	for k, v := range b.args {
 		if k == "x-match" || !withX && strings.HasPrefix(k, "x-") {
@@ -117,10 +116,9 @@ func (h *headersMatcher) matches(headers Table) bool {
 }
 
 // header is the value of a header, made comparable with the pairs. From 4.0 on
-// RabbitMQ has it in milliseconds if it is a timestamp (ROUTE-19), which is of no use
-// to programs in this process.
+// RabbitMQ has it in milliseconds if it is a timestamp (ROUTE-19).
 func (h *headersMatcher) header(v any) any {
-	if t, ok := v.(time.Time); ok && h.millis {
+	if t, ok := v.(time.Time); ok && h.version >= v4_0 {
 		return t.Unix() * 1000
 	}
 	return comparableValue(v, h.version)

@@ -81,7 +81,9 @@ func (c *queueConfig) check() error {
 	return c.err
 }
 
-type bindConfig struct{ args Table }
+type bindConfig struct {
+	args Table
+}
 
 type deleteConfig struct{ ifUnused, ifEmpty bool }
 

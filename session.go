@@ -192,7 +192,11 @@ func (s *Session) bind(ctx context.Context, r bindRequest, opts []BindOption) er
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	r.args = bindConfigOf(opts).args
+	c := bindConfigOf(opts)
+	r.args, r.version = c.args, noVersion
+	if s.wire {
+		r.version = s.version
+	}
 	return s.broker.bind(s, r)
 }
 
