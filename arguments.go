@@ -2,6 +2,7 @@ package pocketmq
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -86,6 +87,17 @@ func typeOf(args Table) (name string, t queueTypes) {
 	default:
 		return classicType, classic
 	}
+}
+
+// typed returns the arguments of a queue with its type among them. In RabbitMQ all
+// queues have it there since 4.0 (QUEUE-17).
+func (c *queueConfig) typed(args Table) Table {
+	if _, ok := args["x-queue-type"]; ok || c.version < v4_0 {
+		return args
+	}
+	all := Table{"x-queue-type": classicType}
+	maps.Copy(all, args)
+	return all
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.

@@ -435,7 +435,7 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	}
 	_, received := typeOf(c.args)
 	_, current := typeOf(q.args)
-	if err := at.sameArguments(c.args, q.args, current.compared(received)...); err != nil {
+	if err := at.sameArguments(c.typed(c.args), c.typed(q.args), current.compared(received)...); err != nil {
 		return err
 	}
 	declared := settingsOf(q.defaults, q.args)
