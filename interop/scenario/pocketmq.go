@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -52,13 +53,13 @@ func PlayOurs(t *testing.T, s *Scenario, n names, version string) (result Transc
 // ours is a pocketmq in a bubble.
 type ours struct {
 	server  *amqpserver.Server
-	brokers []*pocketmq.Broker
+	brokers map[string]*pocketmq.Broker // by virtual host
 	network *memconn.Listener
 	served  chan struct{}
 }
 
 func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
-	w := &ours{network: memconn.Listen(), served: make(chan struct{})}
+	w := &ours{brokers: map[string]*pocketmq.Broker{}, network: memconn.Listen(), served: make(chan struct{})}
 	opts, err := n.options(w)
 	if err != nil {
 		return nil, err
@@ -71,10 +72,12 @@ func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
 	return w, nil
 }
 
+// broker is that of a virtual host.
 func (w *ours) broker(vhost string) *pocketmq.Broker {
-	b := pocketmq.New(pocketmq.VHost(vhost))
-	w.brokers = append(w.brokers, b)
-	return b
+	if w.brokers[vhost] == nil {
+		w.brokers[vhost] = pocketmq.New(pocketmq.VHost(vhost))
+	}
+	return w.brokers[vhost]
 }
 
 func (w *ours) close() {
@@ -100,7 +103,7 @@ func (n names) options(w *ours) ([]amqpserver.Option, error) {
 		case "vhost":
 			more, err = n.vhostOptions(g, w)
 		case "policy", "operator-policy":
-			err = unavailable("policies")
+			err = n.setPolicy(g, w)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", g.Pos, err)
@@ -150,6 +153,43 @@ func (n names) vhostOptions(g Given, w *ours) ([]amqpserver.Option, error) {
 		opts = append(opts, amqpserver.VHost(n.vhost(g.Name), w.broker(n.vhost(g.Name))))
 	}
 	return opts, cmp.Or(err1, err2)
+}
+
+func (n names) setPolicy(g Given, w *ours) error {
+	definition, err := parseDefinition(g.Options.get("definition", "{}"))
+	if err != nil {
+		return err
+	}
+	priority, _, err := g.Options.number("priority")
+	if err != nil {
+		return err
+	}
+	b := w.broker(n.vhost(g.Options.get("vhost", "/")))
+	set := map[string]func(pocketmq.Policy) error{"policy": b.SetPolicy, "operator-policy": b.SetOperatorPolicy}[g.Kind]
+	return set(pocketmq.Policy{
+		Name: g.Name, Pattern: g.Options.get("pattern", ".*"), Definition: definition, Priority: priority,
+		ApplyTo: pocketmq.ApplyTo(g.Options.get("apply-to", "all")),
+	})
+}
+
+// parseDefinition reads JSON, with integers for numbers.
+func parseDefinition(s string) (pocketmq.Table, error) {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.UseNumber()
+	var t pocketmq.Table
+	if err := d.Decode(&t); err != nil {
+		return nil, fmt.Errorf("definition=%s: %w", s, err)
+	}
+	for key, v := range t {
+		if number, ok := v.(json.Number); ok {
+			n, err := number.Int64()
+			if err != nil {
+				return nil, fmt.Errorf("definition=%s: %w", s, err)
+			}
+			t[key] = n
+		}
+	}
+	return t, nil
 }
 
 func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
