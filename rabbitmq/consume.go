@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -87,6 +88,9 @@ type feed struct {
 
 func (s *subscription) Start(config hook.ConsumeConfig, inlet hook.Inlet) error {
 	s.config, s.inlet = config, inlet
+	if config.Prefetch > math.MaxUint16 {
+		return notSupported("Prefetch(%d): RabbitMQ allows %d, and 0 for no limit", config.Prefetch, math.MaxUint16)
+	}
 	var f *feed
 	for f == nil {
 		conn, err := s.client.control.get(s.starting)

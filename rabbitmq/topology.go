@@ -249,11 +249,14 @@ func (c *Client) DeclareQueue(ctx context.Context, name string, opts ...pocketmq
 func checkQueue(q hook.QueueConfig) error {
 	overflow, said := q.Arguments["x-overflow"]
 	_, bounded := q.Arguments["x-max-length"]
+	if !bounded {
+		_, bounded = q.Arguments["x-max-length-bytes"]
+	}
 	switch {
 	case overflow == pocketmq.Block.String():
 		return notSupported("Overflow(Block): a full queue of RabbitMQ cannot make publishers wait; there are DropHead and RejectPublish")
 	case bounded && !said:
-		return notSupported("MaxLength without Overflow means Block, and a full queue of RabbitMQ cannot make publishers wait; " +
+		return notSupported("a limit without Overflow means Block, and a full queue of RabbitMQ cannot make publishers wait; " +
 			"there are DropHead and RejectPublish")
 	}
 	return hook.CheckTable("arguments", q.Arguments)
