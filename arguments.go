@@ -2,10 +2,12 @@ package pocketmq
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
-// ArgumentsOption fits DeclareExchange, DeclareQueue and the methods that bind.
+// ArgumentsOption fits DeclareExchange, DeclareQueue, Consume, Handle and the methods
+// that bind.
 type ArgumentsOption struct{ table Table }
 
 // Arguments gives a binding its arguments: for a headers exchange the headers
@@ -13,7 +15,7 @@ type ArgumentsOption struct{ table Table }
 // headers that begin with "x-", "all-with-x" or "any-with-x", which don't. Other
 // exchanges ignore arguments, but bindings with different ones are different.
 //
-// A queue or an exchange gets the optional arguments that RabbitMQ knows, such
+// A queue, an exchange or a consumer gets the optional arguments that RabbitMQ knows, such
 // as "x-max-length", by their names there. An argument for something that
 // pocketmq does not have is refused with ErrNotSupported; names that mean nothing
 // to RabbitMQ either are stored and have no effect.
@@ -35,6 +37,12 @@ func (o ArgumentsOption) queue(c *queueConfig) {
 	}
 }
 
+func (o ArgumentsOption) consume(c *consumeConfig) {
+	for key, v := range o.table {
+		set(&c.args, key, v)
+	}
+}
+
 // argument is an argument of queue.declare that RabbitMQ knows.
 type argument struct {
 	key string
@@ -42,55 +50,88 @@ type argument struct {
 	check func(v any) (why string)
 	// supported reports whether a valid value has its effect here; nil = any.
 	supported func(v any) bool
-	// compared is set for arguments that a declaration must repeat (QUEUE-16).
-	compared bool
-	// others is set for arguments of quorum queues and streams only (ARGS-2).
-	others bool
+	// of are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
+	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
+	of queueTypes
+	// native is set for arguments that classic queues have here, too, if they are
+	// not declared over a connection.
+	native bool
+	// since is the version that has it; before, it meant nothing.
+	since version
+}
+
+// queueTypes are types of queues.
+type queueTypes uint8
+
+const (
+	classic queueTypes = 1 << iota
+	quorum
+	streams
+)
+
+// The values of x-queue-type.
+const (
+	classicType = "classic"
+	quorumType  = "quorum"
+	streamType  = "stream"
+)
+
+// typeOf returns the type of queue that arguments ask for.
+func typeOf(args Table) (name string, t queueTypes) {
+	switch args["x-queue-type"] {
+	case quorumType:
+		return quorumType, quorum
+	case streamType:
+		return streamType, streams
+	default:
+		return classicType, classic
+	}
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
-// What takes effect is read in newQueue.
+// What takes effect is read by settingsOf.
 var arguments = []argument{
-	{key: "x-expires", check: checkPositiveTime, supported: never, compared: true},
-	{key: "x-message-ttl", check: checkTime, supported: never, compared: true},
-	{key: "x-dead-letter-exchange", supported: never, compared: true}, // checked by checkDeadLetters
-	{key: "x-dead-letter-routing-key", check: checkString, supported: never, compared: true},
-	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), others: true},
-	{key: "x-max-length", check: checkNotNegative, compared: true},
-	{key: "x-max-length-bytes", check: checkNotNegative, supported: never, compared: true},
-	{key: "x-max-in-memory-length", check: checkNotNegative, others: true},
-	{key: "x-max-in-memory-bytes", check: checkNotNegative, others: true},
-	{key: "x-max-priority", check: checkMaxPriority, supported: isZero, compared: true},
-	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"),
-		supported: func(v any) bool { return v != "reject-publish-dlx" }, compared: true},
-	{key: "x-queue-mode", check: checkQueueMode, compared: true},
-	{key: "x-queue-version", check: checkQueueVersion, compared: true},
-	{key: "x-single-active-consumer", check: checkBool, supported: func(v any) bool { return v != true }, compared: true},
-	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v == classicType }},
-	{key: "x-quorum-initial-group-size", check: checkPositive, others: true},
-	{key: "x-max-age", others: true},
-	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, others: true},
-	{key: "x-initial-cluster-size", check: checkPositive, others: true},
-	{key: "x-queue-leader-locator", others: true},
-	{key: "x-delivery-limit", others: true},
-	{key: "x-queue-master-locator", compared: true},
+	{key: "x-expires", check: checkPositiveTime, of: classic | quorum},
+	{key: "x-message-ttl", check: checkTime, of: classic | quorum},
+	{key: "x-dead-letter-exchange", of: classic | quorum}, // checked by checkQueueArgument
+	{key: "x-dead-letter-routing-key", check: checkString, of: classic | quorum},
+	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), of: quorum},
+	{key: "x-max-length", check: checkNotNegative, of: classic | quorum},
+	{key: "x-max-length-bytes", check: checkNotNegative, of: classic | quorum | streams},
+	{key: "x-max-in-memory-length", check: checkNotNegative, of: quorum},
+	{key: "x-max-in-memory-bytes", check: checkNotNegative, of: quorum},
+	{key: "x-max-priority", check: checkMaxPriority, of: classic},
+	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), of: classic | quorum},
+	{key: "x-queue-mode", check: checkQueueMode, of: classic},
+	{key: "x-queue-version", check: checkQueueVersion, of: classic},
+	{key: "x-single-active-consumer", check: checkBool, of: classic | quorum},
+	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v != quorumType }, of: classic | quorum | streams},
+	{key: "x-quorum-initial-group-size", check: checkPositive, of: quorum},
+	{key: "x-max-age", check: checkMaxAge, of: streams},
+	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, of: streams},
+	{key: "x-stream-filter-size-bytes", check: checkNotNegative, of: streams, since: v4_0},
+	{key: "x-initial-cluster-size", check: checkPositive, of: streams},
+	{key: "x-queue-leader-locator", check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders"),
+		of: quorum | streams},
+	{key: "x-delivery-limit", of: quorum, native: true},
+	{key: "x-queue-master-locator", of: classic},
 }
 
-const classicType = "classic"
-
-// comparedArguments are the keys of arguments that a declaration must repeat.
-var comparedArguments = func() (keys []string) {
+// compared returns the keys of arguments that a declaration must repeat of a queue
+// of this type. Its type itself may go without saying.
+func (t queueTypes) compared(received queueTypes) (keys []string) {
 	for _, a := range arguments {
-		if a.compared {
+		if (a.of&t != 0 || a.native && t == classic) && (a.key != "x-queue-type" || t != received) {
 			keys = append(keys, a.key)
 		}
 	}
 	return keys
-}()
+}
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
 // first what RabbitMQ refuses, then what is missing here.
-func (w where) checkQueueArguments(args Table) error {
+func (w where) checkQueueArguments(c queueConfig) error {
+	args := c.args
 	if len(args) == 0 {
 		return nil
 	}
@@ -98,18 +139,21 @@ func (w where) checkQueueArguments(args Table) error {
 		return err
 	}
 	for _, a := range arguments {
-		if err := w.checkQueueArgument(a, args); err != nil {
+		if err := w.checkQueueArgument(a, c); err != nil {
 			return err
 		}
 	}
-	return w.checkSupported(args)
+	return w.checkSupported(c)
 }
 
-func (w where) checkQueueArgument(a argument, args Table) error {
+func (w where) checkQueueArgument(a argument, c queueConfig) error {
+	args := c.args
 	v, ok := args[a.key]
 	switch {
-	case !ok || a.key == "x-overflow" && v == Block.String(): // Block is ours alone
+	case !ok || c.version < a.since || a.key == "x-overflow" && v == Block.String() && !c.wire: // Block is ours alone
 		return nil
+	case a.key == "x-max-age" && c.version < v4_0 && isString(v) && noAge(v.(string)):
+		return errInternal
 	case a.key == "x-dead-letter-exchange":
 		if _, ok := v.(string); !ok {
 			return w.invalidType(a.key, v)
@@ -127,24 +171,64 @@ func (w where) checkQueueArgument(a argument, args Table) error {
 
 // checkSupported refuses arguments that are valid, but of other types of queues
 // (ARGS-2), or for something that does not exist here yet.
-func (w where) checkSupported(args Table) error {
-	if kind, ok := args["x-queue-type"]; ok && kind != classicType {
-		return notSupported("queue '%s' in vhost '%s': queue type '%v' is not supported, only 'classic' is", w.name, w.vhost, kind)
-	}
+func (w where) checkSupported(c queueConfig) error {
+	name, t := typeOf(c.args)
 	for _, a := range arguments {
-		v, ok := args[a.key]
+		v, ok := c.args[a.key]
 		switch {
-		case !ok:
-		case a.others:
-			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
-				a.key, w.name, w.vhost)
+		case !ok || c.version < a.since:
+		case a.of&t == 0 && (c.wire || !a.native || t != classic):
+			return w.otherType(a.key, name)
 		case a.supported != nil && !a.supported(v):
 			return notSupported("queue '%s' in vhost '%s': argument '%s' with value '%v' is not supported yet",
 				w.name, w.vhost, a.key, v)
 		}
 	}
+	if t == streams {
+		return w.checkStream(c)
+	}
 	return nil
 }
+
+// otherType is the error of an argument that only queues of another type have, or
+// their consumers (ARGS-2, STREAM-14).
+func (w where) otherType(key, name string) error {
+	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, name)
+}
+
+// streamReading are the arguments of basic.consume that only streams have, and the
+// versions that have them.
+var streamReading = []struct {
+	key   string
+	since version
+}{{"x-stream-offset", 0}, {"x-stream-filter", v4_0}, {"x-stream-match-unfiltered", v4_0}}
+
+// readArguments reads the arguments of a consumer, or reports why q has none like
+// it (CONS-9, CONS-10, STREAM-14).
+func (q *queue) readArguments(c *consumeConfig) error {
+	if err := checkTable("arguments", c.args, 0); err != nil {
+		return err
+	}
+	at := q.where()
+	if v, ok := c.args["x-priority"]; ok {
+		n, why := integerArgument(v)
+		if why != "" {
+			return at.invalidArgument("x-priority", why)
+		}
+		c.priority = int32(max(math.MinInt32, min(n, math.MaxInt32)))
+	}
+	if q.log != nil {
+		return q.checkReader(c)
+	}
+	for _, a := range streamReading {
+		if _, ok := c.args[a.key]; ok && c.version >= a.since {
+			return at.otherType(a.key, classicType)
+		}
+	}
+	return nil
+}
+
+func (q *queue) where() where { return where{"queue", q.name, q.broker.vhost} }
 
 func (w where) invalidArgument(key, why string) error {
 	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)
@@ -242,11 +326,25 @@ func checkMaxPriority(v any) string {
 	return checkNotNegative(v)
 }
 
+func isString(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
 func checkString(v any) string {
-	if _, ok := v.(string); !ok {
+	if !isString(v) {
 		return unacceptable(v)
 	}
 	return ""
+}
+
+func checkMaxAge(v any) string {
+	if s, ok := v.(string); ok {
+		if _, ok := parseAge(s); !ok {
+			return "invalid_max_age"
+		}
+	}
+	return checkString(v)
 }
 
 func checkBool(v any) string {
@@ -292,18 +390,11 @@ func checkQueueVersion(v any) string {
 
 func checkQueueType(v any) string {
 	switch v {
-	case classicType, "quorum", "stream":
+	case classicType, quorumType, streamType:
 		return ""
 	}
 	if s, ok := v.(string); ok {
 		return fmt.Sprintf(`"unsupported queue type '%s'"`, s)
 	}
 	return unacceptable(v)
-}
-
-func never(any) bool { return false }
-
-func isZero(v any) bool {
-	n, why := integerArgument(v)
-	return why == "" && n == 0
 }

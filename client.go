@@ -104,6 +104,6 @@ type Sender interface {
 // QueueInfo is what DeclareQueue tells of a queue.
 type QueueInfo struct {
 	Name      string
-	Messages  int // that wait for a consumer
-	Consumers int
+	Messages  int // that wait for a consumer, or that a stream has
+	Consumers int // 0 for a stream, as in RabbitMQ; see Stats
 }

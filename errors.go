@@ -135,6 +135,7 @@ var (
 	errNilContext    = invalid("the context is nil; use context.Background()")
 	errGone          = errors.New("the queue is gone") // never leaves the package
 	errDraining      = newError(ErrClosed, CodeConnectionForced, "the broker is shutting down: only handlers may use it, with the context they were given")
+	errInternal      = newError(ErrInvalid, CodeInternalError, "") // where RabbitMQ 3.10 crashes
 	errSettled       = newError(ErrSettled, CodePreconditionFailed, "the delivery is settled already")
 	errNoSettling    = newError(ErrSettled, CodePreconditionFailed, "the delivery needs no settling: it came with AutoAck, or from no broker")
 )

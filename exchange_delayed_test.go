@@ -390,3 +390,24 @@ func TestManyPublishersDelay(t *testing.T) {
 		require.Zero(t, heldBack(t, b))
 	})
 }
+
+func TestDeadLettersAreDelayed(t *testing.T) { // XPLUG-10, DLX-4
+	delaying(t, func(t *testing.T, b *pocketmq.Broker) {
+		bound(t, b, "late", "bcc")
+		declare(t, b, "work", pocketmq.DeadLetter("late"))
+		bind(t, b, "work", "amq.fanout", "")
+		m := &pocketmq.Message{Headers: pocketmq.Table{"x-delay": 5000, "BCC": []any{"bcc"}}}
+		must(t, b.Publish(ctx, "amq.fanout", "q", m))
+		must(t, take(t, b, "work").Reject())
+		require.Equal(t, 1, heldBack(t, b))
+		sleep(5*time.Second - 1)
+		require.Empty(t, drain(t, b, "q"))
+		sleep(1)
+		for _, q := range []string{"q", "bcc"} {
+			d := take(t, b, q)
+			require.Equal(t, int32(-5000), d.Headers["x-delay"], q)
+			require.Len(t, d.Headers["x-death"], 1, q)
+			require.NotContains(t, d.Headers, "BCC", q)
+		}
+	})
+}

@@ -328,35 +328,6 @@ func TestPluginExchangesLeadToExchanges(t *testing.T) { // ROUTE-32
 	}
 }
 
-func TestPluginExchangesRouteWithoutAllocating(t *testing.T) {
-	byHeader := pocketmq.Arguments(pocketmq.Table{"hash-header": "h"})
-	m := &pocketmq.Message{Headers: pocketmq.Table{"h": "1"}}
-	for name, declareX := range map[string]func(b *pocketmq.Broker) error{
-		"hash":    func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash) },
-		"header":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash, byHeader) },
-		"modulus": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ModulusHash) },
-		"random":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.Random) },
-		"history": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.RecentHistory) },
-		"no delay": func(b *pocketmq.Broker) error {
-			return b.DeclareExchange(ctx, "x", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Random))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBroker(t)
-			must(t, declareX(b))
-			declare(t, b, "q")
-			bind(t, b, "q", "x", "1")
-			c := consume(t, b, "q")
-			require.Zero(t, testing.AllocsPerRun(2000, func() {
-				must(t, b.Publish(ctx, "x", "k", m))
-				d, err := c.Receive(ctx)
-				must(t, err)
-				must(t, d.Ack())
-			}))
-		})
-	}
-}
-
 // --- x-recent-history --------------------------------------------------------
 
 func TestRecentHistoryIsForEachNewBinding(t *testing.T) { // XPLUG-6

@@ -53,6 +53,7 @@ func (h *holder) mustFlush() bool {
 // flush hands the acks in now, and lets the queue act on it.
 func (h *holder) flush() {
 	h.queue.mu.Lock()
+	h.queue.tick()
 	h.collect()
 	h.unlock()
 }
@@ -67,7 +68,7 @@ func (h *holder) collect() {
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
 	if n := h.takeAcked(); n > 0 {
-		h.queue.fifo.Ack(h.core, n)
+		h.queue.store().Ack(h.core, n)
 		h.queue.fifo.Dispatch()
 	}
 }
@@ -102,7 +103,7 @@ func (h *holder) giveBack() {
 		return
 	}
 	for _, e := range all {
-		h.queue.fifo.Return(h.core, e)
+		h.queue.store().Return(h.core, e)
 	}
 }
 
@@ -141,6 +142,7 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if h.closed {
 		return d, false, errSessionClosed
 	}
+	q.restartExpiry() // TTL-9
 	e, ok := q.fifo.Get()
 	if !ok {
 		return d, false, nil

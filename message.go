@@ -33,14 +33,14 @@ type Message struct {
 	Priority        uint8
 	CorrelationID   string
 	ReplyTo         string
-	Expiration      string // not supported yet: refused by Publish
+	Expiration      string // how long it may wait in a queue, in milliseconds; "" = for ever. See MessageTTL
 	MessageID       string
 	Timestamp       time.Time
 	Type            string
 	UserID          string
 	AppID           string
 
-	received *received // nil = made in this process
+	origin *origin // nil = made in this process
 }
 
 // Values of Message.DeliveryMode. A broker keeps its messages in memory either
@@ -115,10 +115,9 @@ func (m *Message) check() error {
 		return nil
 	}
 	if m.Expiration != "" {
-		if err := checkExpiration(m.Expiration); err != nil {
+		if _, err := parseExpiration(m.Expiration); err != nil {
 			return err
 		}
-		return notSupported("the message's Expiration '%s': message TTL is not supported yet", m.Expiration)
 	}
 	if m.DeliveryMode > Persistent {
 		return preconditionFailed("invalid message: {delivery_mode_unknown,%d}", m.DeliveryMode)
@@ -140,9 +139,9 @@ func (m *Message) isPlain() bool {
 			len(m.MessageID)+len(m.Type)+len(m.UserID)+len(m.AppID) <= maxShortString
 }
 
-// checkExpiration reads the property as RabbitMQ does: an integer, that may have a
+// parseExpiration reads the property as RabbitMQ does: an integer, that may have a
 // sign, of milliseconds (PUB-9, PUB-10).
-func checkExpiration(s string) error {
+func parseExpiration(s string) (time.Duration, error) {
 	rest := strings.TrimLeft(strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+"), "0123456789")
 	number := s[:len(s)-len(rest)]
 	n, err := strconv.ParseInt(number, 10, 64)
@@ -157,9 +156,9 @@ func checkExpiration(s string) error {
 	case n > maxTime:
 		why = fmt.Sprintf("{value_too_large,%s}", strings.TrimLeft(number, "+0"))
 	default:
-		return nil
+		return time.Duration(n) * time.Millisecond, nil
 	}
-	return preconditionFailed("invalid expiration '%s': %s", s, why)
+	return 0, preconditionFailed("invalid expiration '%s': %s", s, why)
 }
 
 func (m *Message) checkStrings() error {
@@ -203,6 +202,13 @@ func (m *Message) withoutBCC() *Message {
 	seen := *m
 	seen.Headers = maps.Clone(m.Headers)
 	delete(seen.Headers, "BCC")
+	hidden := seen.change(m)
+	keys, _ := m.Headers["BCC"].([]any)
+	for _, e := range keys {
+		if key, ok := e.(string); ok {
+			hidden.bcc = append(hidden.bcc, key)
+		}
+	}
 	return &seen
 }
 

@@ -10,7 +10,8 @@ const (
 	Acked Outcome = iota
 	// Requeued means that it goes back to its place in the queue.
 	Requeued
-	// Rejected means that it leaves the queue as refused.
+	// Rejected means that it leaves the queue as refused: to the dead letter
+	// exchange, if the queue has one.
 	Rejected
 
 	restored // goes back as if nobody had seen it
@@ -26,6 +27,11 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	}
 	if slices.Contains(deliveries, nil) {
 		return invalid("SettleAll: a delivery is nil")
+	}
+	for _, d := range deliveries {
+		if o != Acked && d.from != nil && d.from.queue.onlyAcks() { // STREAM-7
+			return d.from.queue.notInStreams("basic.nack and basic.reject")
+		}
 	}
 	var err error
 	var tags []uint64
@@ -94,7 +100,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 		return false
 	}
 	h.window.Load().put(1)
-	q := &h.queue.fifo
+	q := h.queue.store()
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
 	case o == Acked:
@@ -104,7 +110,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 	case o == restored:
 		q.Restore(h.core, e)
 	default:
-		q.Reject(h.core, 1)
+		q.Reject(h.core, e)
 	}
 	return true
 }
