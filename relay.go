@@ -51,6 +51,7 @@ func (s *Session) consumeFrom(ctx context.Context, source hook.Source, name stri
 	if err == nil {
 		err = source.Start(hook.ConsumeConfig{
 			Tag: c.tag, Prefetch: cfg.prefetch, Priority: cfg.priority, Exclusive: cfg.exclusive, AutoAck: cfg.autoAck,
+			Arguments: cfg.args,
 		}, r)
 	}
 	if err != nil {

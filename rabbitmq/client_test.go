@@ -429,3 +429,23 @@ func TestManyExchangesAndQueues(t *testing.T) {
 		}
 	})
 }
+
+func TestAStreamGoesOnWhereItWas(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *amqptest.Server, c *rabbitmq.Client) {
+		s := queue(t, c, pocketmq.Stream())
+		publish(t, c, "", s, "0", "1", "2", "3", "4")
+		consumer := consume(t, c, s, pocketmq.StreamFirst())
+		require.NoError(t, receive(t, consumer, "0").Ack())
+		held := receive(t, consumer, "1")
+		require.NoError(t, receive(t, consumer, "2").Nack(true)) // means Ack
+		synctest.Wait()
+		srv.KillConnections()
+		synctest.Wait()
+		assert.ErrorIs(t, held.Ack(), pocketmq.ErrConnectionLost)
+		for _, want := range []string{"1", "2", "3", "4"} { // from the first that was not settled
+			require.NoError(t, receive(t, consumer, want).Ack())
+		}
+		_, err := c.Consume(ctx, s, pocketmq.AutoAck())
+		assert.ErrorIs(t, err, pocketmq.ErrNotSupported)
+	})
+}
