@@ -10,8 +10,8 @@ import (
 func init() {
 	hook.ExchangeOptions = func(opts any) (hook.ExchangeConfig, error) {
 		c := exchangeConfigOf(opts.([]ExchangeOption))
-		if c.maxDelayed > 0 && c.err == nil {
-			c.err = notSupported("MaxDelayed: a broker elsewhere has no such limit")
+		if c.maxDelayed != 0 && c.err == nil {
+			c.err = notSupported("MaxDelayed: RabbitMQ does not limit delayed messages")
 		}
 		return hook.ExchangeConfig{
 			Passive: c.passive, Durable: c.durable, AutoDelete: c.autoDelete, Internal: c.internal, Arguments: c.args,
