@@ -70,7 +70,9 @@ func (ch *channel) openWindow(n int) {
 	ch.mu.Lock()
 	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
-		running = append(running, k.core)
+		if !k.replies { // no queue of RabbitMQ's holds them back
+			running = append(running, k.core)
+		}
 	}
 	ch.mu.Unlock()
 	for _, k := range running {
@@ -115,11 +117,11 @@ func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
-	if m.NoAck {
-		return append(opts, pocketmq.AutoAck(), pocketmq.Prefetch(noAckPrefetch))
-	}
 	if ch.window != nil {
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
+	}
+	if m.NoAck {
+		return append(opts, pocketmq.AutoAck(), pocketmq.Prefetch(noAckPrefetch))
 	}
 	return append(opts, pocketmq.Prefetch(ch.prefetch))
 }
