@@ -15,9 +15,12 @@ func init() {
 		return s.(*Session).route(exchange, key, m.(*Message))
 	}
 	hook.IsClosed = func(b any) bool { return b.(*Broker).phase.Load() == closed }
-	hook.QueueExists = func(b any, name string) bool {
-		_, err := b.(*Broker).findQueue(name)
-		return err == nil
+	hook.Queue = func(b any, name string) (kind string, exists bool) {
+		q, err := b.(*Broker).findQueue(name)
+		if err != nil {
+			return "", false
+		}
+		return typeOf(q.args), true
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.CancelConsumers = func(b any, name string) error {
@@ -36,8 +39,14 @@ func init() {
 		}
 		return x.kind, x.internal, true
 	}
-	hook.CheckExpiration = checkExpiration
-	hook.Integer = integerArgument
+	hook.CheckExpiration = func(s string) error {
+		_, err := parseExpiration(s)
+		return err
+	}
+	hook.Connection = func(v int) any {
+		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
+	}
+	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
 
@@ -50,6 +59,17 @@ func (q *queue) cancelAll() {
 		c.Cancel()
 	}
 }
+
+// version is a version of RabbitMQ, where they differ in what the core does. The
+// Go API follows 4.0, and a connection its server's compatibility level.
+type version int
+
+const (
+	noVersion version = iota - 1 // of a binding that was made by the Go API
+	v3_10
+	v4_0
+	v4_3
+)
 
 // route is the first part of Publish: it finds the queues that a message goes to.
 // The function that it returns is the second. In between, transactions hold
@@ -108,12 +128,24 @@ func (b *Broker) destinations(x *exchange, key string, more []string, m *Message
 	return names, slices.Clone(r.delays)
 }
 
-// received are the properties of a message as they came over a connection. They
-// are passed on as they are, which keeps also what Message has no place for,
-// such as a property that is present and empty.
-type received struct {
-	message    *Message // that they belong to; a copy may have been changed
+// origin is what a message has beside its fields, which nobody sees.
+type origin struct {
+	message *Message // that it belongs to; a copy may have been changed
+	// The properties as they came over a connection. They are passed on as they are,
+	// which keeps also what Message has no place for, such as a property that is
+	// present and empty.
 	properties []byte
+	changed    bool     // of the properties, headers and expiration are others now
+	dead       bool     // it is a dead letter
+	bcc        []string // the routing keys of BCC, which lead a dead message to the same queues again
+}
+
+// own returns m's origin, or nil.
+func (m *Message) own() *origin {
+	if m.origin == nil || m.origin.message != m {
+		return nil
+	}
+	return m.origin
 }
 
 // newReceivedMessage returns a message that came with these properties, of which
@@ -121,18 +153,28 @@ type received struct {
 func newReceivedMessage(properties []byte) *Message {
 	m := &struct { // one allocation: they live and die together
 		Message
-		received
+		origin
 	}{}
-	m.received = received{&m.Message, properties}
-	m.Message.received = &m.received
+	m.origin = origin{message: &m.Message, properties: properties}
+	m.Message.origin = &m.origin
 	return &m.Message
 }
 
 // receivedProperties returns what m, or the message it is a copy of, came with, and
 // whether it is a copy.
 func (m *Message) receivedProperties() (properties []byte, changed bool) {
-	if m.received == nil {
+	if m.origin == nil {
 		return nil, true
 	}
-	return m.received.properties, m.received.message != m
+	return m.origin.properties, m.origin.message != m || m.origin.changed
+}
+
+// change gives m, a copy of another message, an origin of its own.
+func (m *Message) change(from *Message) *origin {
+	m.origin = &origin{message: m, changed: true}
+	m.origin.properties, _ = from.receivedProperties()
+	if o := from.own(); o != nil {
+		m.origin.bcc = o.bcc
+	}
+	return m.origin
 }

@@ -2,10 +2,12 @@ package pocketmq
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
-// ArgumentsOption fits DeclareExchange, DeclareQueue and the methods that bind.
+// ArgumentsOption fits DeclareExchange, DeclareQueue, Consume, Handle and the methods
+// that bind.
 type ArgumentsOption struct{ table Table }
 
 // Arguments gives a binding its arguments: for a headers exchange the headers
@@ -13,7 +15,7 @@ type ArgumentsOption struct{ table Table }
 // headers that begin with "x-", "all-with-x" or "any-with-x", which don't. Other
 // exchanges ignore arguments, but bindings with different ones are different.
 //
-// A queue or an exchange gets the optional arguments that RabbitMQ knows, such
+// A queue, an exchange or a consumer gets the optional arguments that RabbitMQ knows, such
 // as "x-max-length", by their names there. An argument for something that
 // pocketmq does not have is refused with ErrNotSupported; names that mean nothing
 // to RabbitMQ either are stored and have no effect.
@@ -35,62 +37,87 @@ func (o ArgumentsOption) queue(c *queueConfig) {
 	}
 }
 
+func (o ArgumentsOption) consume(c *consumeConfig) {
+	for key, v := range o.table {
+		set(&c.args, key, v)
+	}
+}
+
+// queueTypes is a set of types of queues.
+type queueTypes uint8
+
+const (
+	classic queueTypes = 1 << iota
+	quorum
+	streams
+)
+
+// The values of x-queue-type.
+const (
+	classicType = "classic"
+	quorumType  = "quorum"
+	streamType  = "stream"
+)
+
+// queueTypeOf returns the type that arguments ask for.
+func queueTypeOf(args Table) queueTypes {
+	switch args["x-queue-type"] {
+	case quorumType:
+		return quorum
+	case streamType:
+		return streams
+	}
+	return classic
+}
+
 // argument is an argument of queue.declare that RabbitMQ knows.
 type argument struct {
 	key string
-	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-16).
+	// types are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
+	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
+	types queueTypes
+	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-21).
 	check func(v any) (why string)
-	// supported reports whether a valid value has its effect here; nil = any.
-	supported func(v any) bool
-	// compared is set for arguments that a declaration must repeat (QUEUE-16).
-	compared bool
-	// others is set for arguments of quorum queues and streams only (ARGS-2).
-	others bool
+	// native is set for an argument that classic queues have here, too, if they are
+	// not declared over a connection.
+	native bool
+	// since is the version that has it; before, it meant nothing.
+	since version
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
-// What takes effect is read in newQueue.
+// What takes effect is read by settingsOf.
 var arguments = []argument{
-	{key: "x-expires", check: checkPositiveTime, supported: never, compared: true},
-	{key: "x-message-ttl", check: checkTime, supported: never, compared: true},
-	{key: "x-dead-letter-exchange", supported: never, compared: true}, // checked by checkDeadLetters
-	{key: "x-dead-letter-routing-key", check: checkString, supported: never, compared: true},
-	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), others: true},
-	{key: "x-max-length", check: checkNotNegative, compared: true},
-	{key: "x-max-length-bytes", check: checkNotNegative, supported: never, compared: true},
-	{key: "x-max-in-memory-length", check: checkNotNegative, others: true},
-	{key: "x-max-in-memory-bytes", check: checkNotNegative, others: true},
-	{key: "x-max-priority", check: checkMaxPriority, supported: isZero, compared: true},
-	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"),
-		supported: func(v any) bool { return v != "reject-publish-dlx" }, compared: true},
-	{key: "x-queue-mode", check: checkQueueMode, compared: true},
-	{key: "x-queue-version", check: checkQueueVersion, compared: true},
-	{key: "x-single-active-consumer", check: checkBool, supported: func(v any) bool { return v != true }, compared: true},
-	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v == classicType }},
-	{key: "x-quorum-initial-group-size", check: checkPositive, others: true},
-	{key: "x-max-age", others: true},
-	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, others: true},
-	{key: "x-initial-cluster-size", check: checkPositive, others: true},
-	{key: "x-queue-leader-locator", others: true},
-	{key: "x-delivery-limit", others: true},
-	{key: "x-queue-master-locator", compared: true},
+	{key: "x-expires", types: classic | quorum, check: checkPositiveTime},
+	{key: "x-message-ttl", types: classic | quorum, check: checkTime},
+	{key: "x-dead-letter-exchange", types: classic | quorum}, // checked by checkQueueArgument
+	{key: "x-dead-letter-routing-key", types: classic | quorum, check: checkString},
+	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
+	{key: "x-max-length", types: classic | quorum, check: checkNotNegative},
+	{key: "x-max-length-bytes", types: classic | quorum | streams, check: checkNotNegative},
+	{key: "x-max-in-memory-length", types: quorum, check: checkNotNegative},
+	{key: "x-max-in-memory-bytes", types: quorum, check: checkNotNegative},
+	{key: "x-max-priority", types: classic, check: checkMaxPriority},
+	{key: "x-overflow", types: classic | quorum, check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx")},
+	{key: "x-queue-mode", types: classic, check: checkQueueMode},
+	{key: "x-queue-version", types: classic, check: checkQueueVersion},
+	{key: "x-single-active-consumer", types: classic | quorum, check: checkBool},
+	{key: "x-queue-type", types: classic | quorum | streams, check: checkQueueType},
+	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
+	{key: "x-max-age", types: streams, check: checkMaxAge},
+	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
+	{key: "x-stream-filter-size-bytes", types: streams, check: checkNotNegative, since: v4_0},
+	{key: "x-initial-cluster-size", types: streams, check: checkPositive},
+	{key: "x-queue-leader-locator", types: quorum | streams,
+		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
+	{key: "x-delivery-limit", types: quorum, native: true},
+	{key: "x-queue-master-locator", types: classic},
 }
 
-const classicType = "classic"
-
-// comparedArguments are the keys of arguments that a declaration must repeat.
-var comparedArguments = func() (keys []string) {
-	for _, a := range arguments {
-		if a.compared {
-			keys = append(keys, a.key)
-		}
-	}
-	return keys
-}()
-
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
-// first what RabbitMQ refuses, then what is missing here.
-func (w where) checkQueueArguments(args Table) error {
+// first with their values, then with the keys.
+func (w where) checkQueueArguments(c queueConfig) error {
+	args := c.args
 	if len(args) == 0 {
 		return nil
 	}
@@ -98,18 +125,21 @@ func (w where) checkQueueArguments(args Table) error {
 		return err
 	}
 	for _, a := range arguments {
-		if err := w.checkQueueArgument(a, args); err != nil {
+		if err := w.checkQueueArgument(a, c); err != nil {
 			return err
 		}
 	}
-	return w.checkSupported(args)
+	return w.checkKeys(c)
 }
 
-func (w where) checkQueueArgument(a argument, args Table) error {
+func (w where) checkQueueArgument(a argument, c queueConfig) error {
+	args := c.args
 	v, ok := args[a.key]
 	switch {
-	case !ok || a.key == "x-overflow" && v == Block.String(): // Block is ours alone
+	case !ok || c.version < a.since || a.key == "x-overflow" && v == Block.String() && !c.wire: // Block is ours alone
 		return nil
+	case a.key == "x-max-age" && c.version < v4_0 && isString(v) && noAge(v.(string)):
+		return errInternal
 	case a.key == "x-dead-letter-exchange":
 		if _, ok := v.(string); !ok {
 			return w.invalidType(a.key, v)
@@ -125,26 +155,83 @@ func (w where) checkQueueArgument(a argument, args Table) error {
 	return nil
 }
 
-// checkSupported refuses arguments that are valid, but of other types of queues
-// (ARGS-2), or for something that does not exist here yet.
-func (w where) checkSupported(args Table) error {
-	if kind, ok := args["x-queue-type"]; ok && kind != classicType {
-		return notSupported("queue '%s' in vhost '%s': queue type '%v' is not supported, only 'classic' is", w.name, w.vhost, kind)
-	}
+// isOf reports whether queues of this type have the argument.
+func (a *argument) isOf(t queueTypes, wire bool) bool {
+	return a.types&t != 0 || a.native && t == classic && !wire
+}
+
+// checkKeys refuses arguments of other types of queues (ARGS-2).
+func (w where) checkKeys(c queueConfig) error {
 	for _, a := range arguments {
-		v, ok := args[a.key]
-		switch {
-		case !ok:
-		case a.others:
-			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
-				a.key, w.name, w.vhost)
-		case a.supported != nil && !a.supported(v):
-			return notSupported("queue '%s' in vhost '%s': argument '%s' with value '%v' is not supported yet",
-				w.name, w.vhost, a.key, v)
+		if _, ok := c.args[a.key]; ok && c.version >= a.since && !a.isOf(queueTypeOf(c.args), c.wire) {
+			return w.otherType(a.key, typeOf(c.args))
 		}
 	}
 	return nil
 }
+
+// checkQueueType reports what keeps a new queue from being of its type (QQ-1, QQ-2,
+// STREAM-1).
+func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
+	t, property := queueTypeOf(c.args), ""
+	switch {
+	case t == classic:
+		return nil
+	case serverNamed:
+		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", typeOf(c.args))
+	case c.autoDelete:
+		property = "auto-delete"
+	case c.exclusive:
+		property = "exclusive-owner"
+	case !c.durable:
+		property = "non-durable"
+	case t == quorum:
+		return w.checkQuorum(c)
+	default:
+		return w.checkStream(c)
+	}
+	return preconditionFailed("invalid property '%s' for queue '%s' in vhost '%s'", property, w.name, w.vhost)
+}
+
+// otherType is the error of an argument that only queues of another type have, or
+// their consumers (ARGS-2, STREAM-14).
+func (w where) otherType(key, kind string) error {
+	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, kind)
+}
+
+// streamReading are the arguments of basic.consume that only streams have, and the
+// versions that have them.
+var streamReading = []struct {
+	key   string
+	since version
+}{{"x-stream-offset", 0}, {"x-stream-filter", v4_0}, {"x-stream-match-unfiltered", v4_0}}
+
+// readArguments reads the arguments of a consumer, or reports why q has none like
+// it (CONS-9, CONS-10, STREAM-14).
+func (q *queue) readArguments(c *consumeConfig) error {
+	if err := checkTable("arguments", c.args, 0); err != nil {
+		return err
+	}
+	at := q.at()
+	if v, ok := c.args["x-priority"]; ok {
+		n, why := integerArgument(v)
+		if why != "" {
+			return at.invalidArgument("x-priority", why)
+		}
+		c.priority = int32(max(math.MinInt32, min(n, math.MaxInt32)))
+	}
+	if q.log != nil {
+		return q.checkReader(c)
+	}
+	for _, a := range streamReading {
+		if _, ok := c.args[a.key]; ok && c.version >= a.since {
+			return at.otherType(a.key, classicType)
+		}
+	}
+	return nil
+}
+
+func (q *queue) at() where { return where{"queue", q.name, q.broker.vhost} }
 
 func (w where) invalidArgument(key, why string) error {
 	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)
@@ -242,11 +329,25 @@ func checkMaxPriority(v any) string {
 	return checkNotNegative(v)
 }
 
+func isString(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
 func checkString(v any) string {
-	if _, ok := v.(string); !ok {
+	if !isString(v) {
 		return unacceptable(v)
 	}
 	return ""
+}
+
+func checkMaxAge(v any) string {
+	if s, ok := v.(string); ok {
+		if _, ok := parseAge(s); !ok {
+			return "invalid_max_age"
+		}
+	}
+	return checkString(v)
 }
 
 func checkBool(v any) string {
@@ -292,18 +393,11 @@ func checkQueueVersion(v any) string {
 
 func checkQueueType(v any) string {
 	switch v {
-	case classicType, "quorum", "stream":
+	case classicType, quorumType, streamType:
 		return ""
 	}
 	if s, ok := v.(string); ok {
 		return fmt.Sprintf(`"unsupported queue type '%s'"`, s)
 	}
 	return unacceptable(v)
-}
-
-func never(any) bool { return false }
-
-func isZero(v any) bool {
-	n, why := integerArgument(v)
-	return why == "" && n == 0
 }

@@ -331,3 +331,66 @@ func BenchmarkDeclareQueue(b *testing.B) {
 		must(b, err)
 	}
 }
+
+// BenchmarkDelay delays messages, with a million others waiting, and routes them
+// when they are due.
+func BenchmarkDelay(b *testing.B) {
+	br := pocketmq.New()
+	defer br.Close()
+	must(b, br.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct), pocketmq.MaxDelayed(1<<24)))
+	_, err := br.DeclareQueue(ctx, "q", pocketmq.MaxLength(10), pocketmq.Overflow(pocketmq.DropHead))
+	must(b, err)
+	must(b, br.Bind(ctx, "q", "late", "k"))
+	hour, now := msg("a"), msg("a")
+	must(b, hour.SetDelay(time.Hour))
+	must(b, now.SetDelay(time.Millisecond))
+	for range 1_000_000 {
+		must(b, br.Publish(ctx, "late", "k", hour))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		must(b, br.Publish(ctx, "late", "k", now))
+	}
+	for {
+		x, _ := br.Stats().Exchange("late")
+		if x.Delayed == 1_000_000 {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// BenchmarkPriorities compares a queue of 256 priorities with a plain one, by turns.
+func BenchmarkPriorities(b *testing.B) {
+	const n = 100_000
+	var messages [256]*pocketmq.Message
+	for i := range messages {
+		messages[i] = &pocketmq.Message{Body: body64, Priority: uint8(i)}
+	}
+	run := func(opts ...pocketmq.QueueOption) time.Duration {
+		br := pocketmq.New()
+		defer br.Close()
+		declare(b, br, "q", append(opts, pocketmq.MaxLength(benchBound))...)
+		c := consume(b, br, "q", pocketmq.Prefetch(256))
+		start := time.Now()
+		go func() {
+			for i := range n {
+				if err := br.Publish(ctx, "", "q", messages[i*7%256]); err != nil {
+					panic(err)
+				}
+			}
+		}()
+		receiveAcked(b, c, n)
+		return time.Since(start)
+	}
+	var plain, levels []time.Duration
+	for b.Loop() {
+		plain = append(plain, run())
+		levels = append(levels, run(pocketmq.MaxPriority(255)))
+	}
+	p, l := median(plain), median(levels)
+	b.ReportMetric(float64(p)/n, "plain-ns/msg")
+	b.ReportMetric(float64(l)/n, "256-ns/msg")
+	b.ReportMetric(float64(l)/float64(p), "ratio")
+}

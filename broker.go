@@ -25,6 +25,7 @@ import (
 type Broker struct {
 	vhost string
 	log   *slog.Logger
+	born  time.Time // see now
 
 	phase    atomic.Int32
 	draining chan struct{} // closed when Shutdown begins
@@ -38,6 +39,7 @@ type Broker struct {
 	mu       sync.Mutex // taken before all other locks
 	root     *Session
 	sessions map[*Session]struct{} // without root
+	policies policies
 }
 
 // The phases of a broker's life.
@@ -48,10 +50,11 @@ const (
 )
 
 // New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
-// amq.fanout, amq.topic, amq.headers and amq.match.
+// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, to which
+// nothing comes.
 func New(opts ...Option) *Broker {
 	b := &Broker{
-		vhost: "/", log: slog.New(slog.DiscardHandler),
+		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
 		draining: make(chan struct{}), drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
 	}
 	for _, o := range opts {
@@ -64,14 +67,18 @@ func New(opts ...Option) *Broker {
 	byName := &defaultRouter{&b.queues}
 	b.exchanges.Store("", &exchange{kind: Direct, durable: true, router: byName, exact: byName})
 	for name, kind := range map[string]string{
-		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers,
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
 	} {
-		x, err := newExchange(b, name, kind, exchangeConfig{durable: true})
+		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == tracing})
 		invariant.Check(err == nil, "a predeclared exchange without arguments")
 		b.exchanges.Store(name, x)
 	}
 	return b
 }
+
+// tracing is where RabbitMQ publishes copies of all messages if it is told to. Here
+// it is an exchange like others, for clients to find (EXCH-1).
+const tracing = "amq.rabbitmq.trace"
 
 // Session returns a new session.
 func (b *Broker) Session(opts ...SessionOption) *Session {
@@ -174,7 +181,7 @@ func (b *Broker) handOver(ctx context.Context, s *Session, queues []*queue, dela
 
 // release routes a message that was delayed, and can wait for nothing any more.
 func (x *exchange) release(it *item) {
-	if !x.broker.passOn(x, &item{it.msg.released(), it.exchange, it.key}) {
+	if !x.broker.passOn(x, &item{it.msg.released(), it.exchange, it.key}, it.msg.keysToRepeat(), (*queue).accept) {
 		x.unroutable.Add(1)
 	}
 }
@@ -183,30 +190,30 @@ func (x *exchange) release(it *item) {
 func (b *Broker) catchUp(n *binding) {
 	for _, it := range n.backlog {
 		if n.to.queue != nil {
-			n.to.queue.pushNow(&item{it.msg.withoutBCC(), it.exchange, it.key})
+			n.to.queue.accept(&item{it.msg.withoutBCC(), it.exchange, it.key})
 		}
 	}
 	for _, it := range slices.Backward(n.backlog) { // as RabbitMQ does
 		if n.to.exchange != nil {
-			b.passOn(n.to.exchange, &it)
+			b.passOn(n.to.exchange, &it, it.msg.keysToRepeat(), (*queue).accept)
 		}
 	}
 	n.backlog = nil
 }
 
-// passOn routes a message from x on that nobody is publishing now, so that nobody
-// waits for room. It reports whether that led anywhere.
-func (b *Broker) passOn(x *exchange, it *item) bool {
-	more, _ := it.msg.moreKeys() // it was published before
+// passOn routes a message from x on that nobody is publishing now, by its key and
+// more, to exchanges that delay it and queues. It reports whether that led anywhere.
+func (b *Broker) passOn(x *exchange, it *item, more []string, to func(*queue, *item)) (found bool) {
 	r := routings.Get().(*routing)
 	defer r.release()
 	r.run(b, x, it.key, more, it.msg)
-	held, _ := delayAll(r.delays, it)
+	found, _ = delayAll(r.delays, it)
 	seen := &item{it.msg.withoutBCC(), it.exchange, it.key}
 	for _, q := range r.queues {
-		held = q.pushNow(seen) || held
+		found = true
+		to(q, seen)
 	}
-	return held
+	return found
 }
 
 // delayAll hands a message to exchanges that delay it. It reports whether any does,
@@ -280,7 +287,11 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 }
 
 func unknownKind(kind string) error {
-	return newError(ErrInvalid, CodeCommandInvalid, "unknown exchange type '%s'", kind)
+	problem := "unknown"
+	if kind == "" { // RabbitMQ says so of all words that it has any other use for
+		problem = "invalid"
+	}
+	return newError(ErrInvalid, CodeCommandInvalid, "%s exchange type '%s'", problem, kind)
 }
 
 // sameExchange compares an exchange with a new declaration of it (EXCH-5).
@@ -302,7 +313,7 @@ func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error 
 		}
 	}
 	if c.maxDelayed > 0 && c.maxDelayed != x.delays.limit {
-		return at.differs("MaxDelayed", c.maxDelayed, x.delays.limit)
+		return at.differs("MaxDelayed", c.maxDelayed, x.delays.limitText())
 	}
 	return at.sameArguments(c.args, x.args, "alternate-exchange")
 }
@@ -373,18 +384,24 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if q, err := b.findQueue(name); err == nil {
+	q, err := b.findQueue(name)
+	switch {
+	case err == nil && q.use():
 		return q, b.sameQueue(s, q, c)
-	} else if c.passive {
-		return nil, err
+	case c.passive:
+		return nil, b.noQueue(name)
 	}
+	serverNamed := name == "" || c.reserved
 	switch {
 	case name == "":
 		name = "amq.gen-" + randomName()
 	case strings.HasPrefix(name, "amq.") && !c.reserved:
 		return nil, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
 	}
-	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c.args); err != nil {
+	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c); err != nil {
+		return nil, err
+	}
+	if err := (where{"queue", name, b.vhost}).checkQueueType(c, serverNamed); err != nil {
 		return nil, err
 	}
 	var owner *Session
@@ -392,7 +409,8 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		owner = s.owner()
 		c.durable = false // its end is its session's (QUEUE-19)
 	}
-	q := newQueue(b, name, c, owner)
+	q = newQueue(b, name, c, owner)
+	q.apply(b.policies.match(q.subject()))
 	if owner != nil && !owner.own(q) {
 		return nil, errSessionClosed // meanwhile: nobody would delete the queue
 	}
@@ -418,14 +436,15 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.autoDelete != q.autoDelete {
 		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
 	}
-	if err := at.sameArguments(c.args, q.args, comparedArguments...); err != nil {
+	if err := at.sameQueueArguments(c, q); err != nil {
 		return err
 	}
-	switch limit := q.fifo.Limit(); {
+	declared := settingsOf(q.defaults, q.args)
+	switch key, limit, otherwise := declared.bound(); {
 	case c.unbounded && limit >= 0:
-		return at.differs("x-max-length", "none", limit)
+		return at.differs(key, "none", limit)
 	case q.unbounded && !c.unbounded && !c.rabbitMQ:
-		return at.differs("x-max-length", DefaultMaxLength, "none")
+		return at.differs(key, otherwise, "none")
 	}
 	return nil
 }
@@ -441,6 +460,9 @@ func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, erro
 		return 0, nil
 	}
 	if err := s.mayUse(q); err != nil {
+		return 0, err
+	}
+	if err := q.checkDelete(c); err != nil {
 		return 0, err
 	}
 	return b.removeQueue(q, c)
@@ -475,6 +497,7 @@ type bindRequest struct {
 	source, queue, exchange, key string
 	toExchange                   bool
 	args                         Table
+	version                      version
 	undo                         bool
 }
 
@@ -547,7 +570,7 @@ func (r *bindRequest) check() error {
 
 // resolve finds the parties of a binding, the source first (EXCH-26).
 func (b *Broker) resolve(r bindRequest) (*binding, error) {
-	n := &binding{key: r.key, args: r.args}
+	n := &binding{key: r.key, args: r.args, version: r.version}
 	var ok bool
 	if n.source, ok = b.exchanges.Load(r.source); !ok {
 		return nil, b.noExchange(r.source)
@@ -568,7 +591,11 @@ func (b *Broker) findQueue(name string) (*queue, error) {
 	if q, ok := b.queues.Load(name); ok && !q.isGone() {
 		return q, nil
 	}
-	return nil, notFound("no queue '%s' in vhost '%s'", name, b.vhost)
+	return nil, b.noQueue(name)
+}
+
+func (b *Broker) noQueue(name string) error {
+	return notFound("no queue '%s' in vhost '%s'", name, b.vhost)
 }
 
 func (b *Broker) noExchange(name string) error {
@@ -632,8 +659,11 @@ func (b *Broker) drain(ctx context.Context) error {
 // logBusy says for which queues Shutdown waits.
 func (b *Broker) logBusy() {
 	for _, q := range b.queues.All() {
-		if s := q.stats(); s.Unacked > 0 || s.Ready > 0 && len(s.Consumers) > 0 {
-			b.log.Warn("shutting down waits for a queue", "queue", s.Name, "ready", s.Ready, "unacked", s.Unacked)
+		q.lock()
+		ready, unacked, busy := q.store().Ready(), q.store().Unacked(), q.isBusy()
+		q.release()
+		if busy {
+			b.log.Warn("shutting down waits for a queue", "queue", q.name, "ready", ready, "unacked", unacked)
 		}
 	}
 }
@@ -676,8 +706,8 @@ func (b *Broker) busy() bool {
 func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
-		published += q.fifo.Counts().Published
-		busy = busy || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready() > 0
+		published += q.store().Counts().Published
+		busy = busy || q.isBusy()
 		q.release()
 	}
 	return published, busy
@@ -711,7 +741,8 @@ func (b *Broker) close() error {
 	b.mu.Lock()
 	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
 	b.mu.Unlock()
-	lost := cmp.Or(b.endQueues(), b.endDelays())
+	delayed := b.endDelays() // first: what they have released is in queues then
+	lost := cmp.Or(b.endQueues(), delayed)
 	b.endSessions(sessions, errBrokerClosed)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -748,6 +779,7 @@ func (b *Broker) endDelays() (lost error) {
 			continue
 		}
 		n := x.delays.end(errBrokerClosed)
+		x.delays.settle()
 		if n == 0 {
 			continue
 		}

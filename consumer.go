@@ -19,7 +19,8 @@ type Consumer struct {
 	tag     string
 	session *Session
 	autoAck bool
-	handled bool   // made by Handle
+	handled bool // made by Handle
+	reading reading
 	notify  func() // called instead of waking a goroutine; nil = none
 
 	wake chan struct{} // gets a token when something is assigned to an idle consumer
@@ -47,7 +48,7 @@ type Consumer struct {
 func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c := &Consumer{
 		core: fifo.Consumer[item]{Priority: cfg.priority, Prefetch: cfg.prefetch, Exclusive: cfg.exclusive},
-		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, handled: cfg.concurrency > 0, notify: cfg.notify, running: 1,
+		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, handled: cfg.concurrency > 0, reading: cfg.reading, notify: cfg.notify, running: 1,
 		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.core.Owner = c
@@ -242,11 +243,12 @@ func (c *Consumer) tryReceive(autoAck, park bool, d *Delivery) (ok bool, err err
 func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	q := c.queue
 	q.mu.Lock()
+	q.tick()
 	c.mu.Lock()
 	if c.batch.Len() == 0 && c.err == nil {
 		acked := c.takeAcked()
-		q.fifo.Fetch(&c.core, acked, &c.batch, c.waiting > 0)
-		c.more = q.fifo.Ready() > 0 && !c.core.OutOfCredit()
+		q.store().Fetch(&c.core, acked, &c.batch, c.waiting > 0)
+		c.more = q.store().Waits(&c.core)
 		c.starved = c.core.OutOfCredit() && (c.batch.Len() == 0 || c.waiting > 0)
 	}
 	var flush, more bool

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -89,10 +90,10 @@ type delays struct {
 
 	mu        sync.Mutex // nothing is locked while it is held
 	heap      delayHeap
-	added     uint64      // messages so far
-	timer     *time.Timer // nil before the first message
-	releasing bool        // a goroutine does, and sets the timer when it is done
-	gone      error       // as queue.gone
+	added     uint64        // messages so far
+	timer     *time.Timer   // nil before the first message
+	releasing chan struct{} // closed when the goroutine is done that releases messages; nil = there is none
+	gone      error         // as queue.gone
 }
 
 func newDelays(x *exchange, c exchangeConfig) *delays {
@@ -105,6 +106,13 @@ func newDelays(x *exchange, c exchangeConfig) *delays {
 		d.limit = DefaultMaxDelayed
 	}
 	return d
+}
+
+func (d *delays) limitText() string {
+	if d.limit < 0 {
+		return "none"
+	}
+	return strconv.Itoa(d.limit)
 }
 
 // delayed is a message in delays.
@@ -147,7 +155,7 @@ func (d *delays) add(it item, delay time.Duration) error {
 // setTimer sets the timer for the first message. d.mu is held.
 func (d *delays) setTimer() {
 	switch {
-	case d.releasing:
+	case d.releasing != nil: // it does when it is done
 	case len(d.heap) == 0:
 		d.stopTimer()
 	case d.timer == nil:
@@ -177,10 +185,10 @@ func (d *delays) release() {
 func (d *delays) begin() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.releasing {
+	if d.releasing != nil {
 		return false
 	}
-	d.releasing = true
+	d.releasing = make(chan struct{})
 	return true
 }
 
@@ -191,7 +199,8 @@ func (d *delays) next() *delayed {
 	if len(d.heap) > 0 && !d.heap[0].at.After(time.Now()) {
 		return heap.Pop(&d.heap).(*delayed)
 	}
-	d.releasing = false
+	close(d.releasing)
+	d.releasing = nil
 	d.setTimer()
 	return nil
 }
@@ -238,6 +247,16 @@ func (d *delays) end(why error) int {
 	d.heap = nil
 	d.stopTimer()
 	return n
+}
+
+// settle waits until what is being released has reached its queues.
+func (d *delays) settle() {
+	d.mu.Lock()
+	releasing := d.releasing
+	d.mu.Unlock()
+	if releasing != nil {
+		<-releasing
+	}
 }
 
 // delayHeap has the message that is due first at its root.

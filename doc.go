@@ -12,6 +12,10 @@
 // loop over Deliveries, or from a channel. Each comes as a [Delivery], to be
 // settled with Ack, Nack or Reject.
 //
+// A [Stream] is a queue of another kind: it keeps its messages when they have been
+// read, for all its consumers, which begin where they ask to. Settling gives them
+// credit for further messages, and nothing comes back.
+//
 // A [Session] is what a connection is in AMQP: closing it ends its consumers,
 // returns what it has not settled, and deletes its exclusive queues. Modules of
 // an application should depend on [Client], which Broker and Session implement.
@@ -25,7 +29,8 @@
 //     What one goroutine publishes to a queue is received in that order by a
 //     consumer that is alone and receives in one goroutine.
 //   - At least once: a message leaves its queue only when it is acked, rejected,
-//     dropped by [DropHead], purged, or deleted with the queue. If its delivery is
+//     dropped by [DropHead], expired, purged, or deleted with the queue; [DeadLetter]
+//     names what gets it then, but for the last two. If its delivery is
 //     nacked with requeue, or its consumer or session is closed before it is
 //     settled, it is delivered again, with Redelivered set. There is no time limit
 //     for settling. With [AutoAck] it is delivered at most once.
@@ -49,10 +54,11 @@
 // # Back-pressure
 //
 // A queue holds at most [DefaultMaxLength] waiting messages, unless declared with
-// [MaxLength] or [Unbounded]. When it is full, Publish waits for room until its
-// context ends; [Overflow] can make it drop the oldest message or return
-// [ErrQueueFull] instead. Messages that consumers hold do not count: those are
-// bounded by Prefetch, and Prefetch(0) lets a consumer hold any number.
+// [MaxLength] or [Unbounded], or a [Policy] says otherwise. When it is full, Publish
+// waits for room until its context ends; [Overflow] can make it drop the oldest
+// message or return [ErrQueueFull] instead. Messages that consumers hold do not
+// count: those are bounded by Prefetch, and Prefetch(0) lets a consumer hold any
+// number.
 //
 // Publish fills the queues of a message one after the other, so the slowest of
 // them sets the pace for all. And whoever keeps a queue full must not wait for

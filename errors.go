@@ -46,7 +46,8 @@ var (
 	ErrSettled = errors.New("already settled")
 
 	// ErrConnectionLost: the connection to the broker that a delivery came over
-	// is gone, and the message is back in its queue. Of a Broker in this process
+	// is gone, and the message is back in its queue; or that a message was sent
+	// over, and whether it has arrived is unknown. Of a Broker in this process
 	// there is no such error.
 	ErrConnectionLost = errors.New("connection lost")
 
@@ -134,6 +135,7 @@ var (
 	errNilContext    = invalid("the context is nil; use context.Background()")
 	errGone          = errors.New("the queue is gone") // never leaves the package
 	errDraining      = newError(ErrClosed, CodeConnectionForced, "the broker is shutting down: only handlers may use it, with the context they were given")
+	errInternal      = newError(ErrInvalid, CodeInternalError, "") // where RabbitMQ 3.10 crashes
 	errSettled       = newError(ErrSettled, CodePreconditionFailed, "the delivery is settled already")
 	errNoSettling    = newError(ErrSettled, CodePreconditionFailed, "the delivery needs no settling: it came with AutoAck, or from no broker")
 )

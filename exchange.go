@@ -20,7 +20,7 @@ const (
 	ConsistentHash = "x-consistent-hash" // by a hash of the routing key; the binding keys are weights
 	ModulusHash    = "x-modulus-hash"    // by a hash of the routing key
 	Random         = "x-random"          // by chance
-	LocalRandom    = "x-local-random"    // by chance, for queues only
+	LocalRandom    = "x-local-random"    // by chance, for classic queues only
 	RecentHistory  = "x-recent-history"  // as Fanout; a new binding gets the last messages at once
 	DelayedMessage = "x-delayed-message" // as DelayedType says, after a delay
 )
@@ -107,7 +107,7 @@ type exchange struct {
 	autoDelete bool
 	internal   bool
 	args       Table
-	alternate  string // "" = none
+	alternate  atomic.Pointer[string] // nil or "" = none; a policy may change it
 	router     router
 	exact      exactRouter // the router, if it is one; else nil
 	delays     *delays     // the router's, if it delays messages; else nil
@@ -116,6 +116,7 @@ type exchange struct {
 	bindings map[string]*binding   // by identity, with this exchange as the source
 	slots    map[slot]int          // how many of them are in a slot
 	inbound  map[*binding]struct{} // with this exchange as the destination
+	inForce  inForce
 
 	_          [64]byte // what follows changes with every message; the above is read by all publishers
 	published  atomic.Uint64
@@ -137,13 +138,34 @@ func newExchange(b *Broker, name, kind string, c exchangeConfig) (*exchange, err
 		broker: b, name: name, kind: kind, durable: c.durable, autoDelete: c.autoDelete, internal: c.internal,
 		args: maps.Clone(c.args), router: r,
 	}
-	x.alternate, _ = c.args["alternate-exchange"].(string)
+	x.apply(b.policies.match(x.subject()))
 	x.exact, _ = r.(exactRouter)
 	if r, ok := r.(*delayedRouter); ok {
 		x.delays = newDelays(x, c)
 		r.delays = x.delays
 	}
 	return x, nil
+}
+
+func (x *exchange) subject() subject { return subject{name: x.name, groups: exchangeGroups} }
+
+var exchangeGroups = []ApplyTo{ApplyToExchanges}
+
+// apply puts policies into force, of which only the alternate exchange concerns an
+// exchange, and not the default one (ROUTE-31). Broker.mu is held.
+func (x *exchange) apply(f inForce) {
+	x.inForce = f
+	if alternate, _ := f.merge(x.args, "")["alternate-exchange"].(string); x.name != "" {
+		x.alternate.Store(&alternate)
+	}
+}
+
+// alternateName is that of the alternate exchange, or "".
+func (x *exchange) alternateName() string {
+	if name := x.alternate.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 // bind adds a binding; binding again changes nothing. Broker.mu is held.
@@ -307,8 +329,8 @@ func (r *routing) run(b *Broker, x *exchange, key string, more []string, m *Mess
 		at.router.route(r, r.keys, m)
 		// The default exchange leads an alternate message nowhere: its bindings are not
 		// real ones. It is so in RabbitMQ too.
-		if !r.found && at.alternate != "" {
-			if alternate, ok := b.exchanges.Load(at.alternate); ok {
+		if name := at.alternateName(); !r.found && name != "" {
+			if alternate, ok := b.exchanges.Load(name); ok {
 				r.addExchange(alternate)
 			}
 		}

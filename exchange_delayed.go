@@ -112,6 +112,7 @@ func delayNumber(v any) int64 {
 func (m *Message) released() *Message {
 	seen := *m
 	seen.Headers = maps.Clone(m.Headers)
+	seen.change(m)
 	if n := -int64(m.delay() / time.Millisecond); n >= math.MinInt32 {
 		seen.Headers["x-delay"] = int32(n)
 	} else {

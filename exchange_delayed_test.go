@@ -323,6 +323,14 @@ func TestExchangeHoldsAsManyMessagesBackAsItMay(t *testing.T) {
 	}, pocketmq.MaxDelayed(2))
 }
 
+func TestExchangeOfRabbitMQDefaultsHoldsAnyNumberBack(t *testing.T) {
+	b := newBroker(t)
+	s := b.Session(pocketmq.RabbitMQDefaults())
+	must(t, s.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct)))
+	require.EqualError(t, s.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.MaxDelayed(5)),
+		"PRECONDITION_FAILED - inequivalent arg 'MaxDelayed' for exchange 'late' in vhost '/': received '5' but current is 'none'")
+}
+
 func TestDelayedMessagesAreGoneWithTheirExchange(t *testing.T) {
 	delaying(t, func(t *testing.T, b *pocketmq.Broker) {
 		must(t, b.Publish(ctx, "late", "q", delayed(t, "a", time.Second)))
@@ -388,5 +396,26 @@ func TestManyPublishersDelay(t *testing.T) {
 		}
 		require.Len(t, drain(t, b, "q"), 800)
 		require.Zero(t, heldBack(t, b))
+	})
+}
+
+func TestDeadLettersAreDelayed(t *testing.T) { // XPLUG-10, DLX-4
+	delaying(t, func(t *testing.T, b *pocketmq.Broker) {
+		bound(t, b, "late", "bcc")
+		declare(t, b, "work", pocketmq.DeadLetter("late"))
+		bind(t, b, "work", "amq.fanout", "")
+		m := &pocketmq.Message{Headers: pocketmq.Table{"x-delay": 5000, "BCC": []any{"bcc"}}}
+		must(t, b.Publish(ctx, "amq.fanout", "q", m))
+		must(t, take(t, b, "work").Reject())
+		require.Equal(t, 1, heldBack(t, b))
+		sleep(5*time.Second - 1)
+		require.Empty(t, drain(t, b, "q"))
+		sleep(1)
+		for _, q := range []string{"q", "bcc"} {
+			d := take(t, b, q)
+			require.Equal(t, int32(-5000), d.Headers["x-delay"], q)
+			require.Len(t, d.Headers["x-death"], 1, q)
+			require.NotContains(t, d.Headers, "BCC", q)
+		}
 	})
 }

@@ -104,6 +104,8 @@ func TestBindingsThatPluginExchangesRefuse(t *testing.T) { // XPLUG-2, XPLUG-5
 	b := newBroker(t)
 	exchange(t, b, "x", pocketmq.LocalRandom)
 	require.EqualError(t, b.BindExchange(ctx, "amq.fanout", "x", ""), "PRECONDITION_FAILED - Destination not found")
+	declare(t, b, "events", pocketmq.Stream())
+	require.EqualError(t, b.Bind(ctx, "events", "x", ""), "PRECONDITION_FAILED - Queue type rabbit_stream_queue not valid for this exchange type")
 }
 
 // weighted declares an exchange with queues that are bound with these weights.
@@ -324,35 +326,6 @@ func TestPluginExchangesLeadToExchanges(t *testing.T) { // ROUTE-32
 			require.Equal(t, []string{"q"}, routed(t, b, "x", "k", nil))
 			must(t, b.UnbindExchange(ctx, "amq.fanout", "x", "1"))
 			require.Empty(t, routed(t, b, "x", "k", nil))
-		})
-	}
-}
-
-func TestPluginExchangesRouteWithoutAllocating(t *testing.T) {
-	byHeader := pocketmq.Arguments(pocketmq.Table{"hash-header": "h"})
-	m := &pocketmq.Message{Headers: pocketmq.Table{"h": "1"}}
-	for name, declareX := range map[string]func(b *pocketmq.Broker) error{
-		"hash":    func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash) },
-		"header":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash, byHeader) },
-		"modulus": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ModulusHash) },
-		"random":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.Random) },
-		"history": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.RecentHistory) },
-		"no delay": func(b *pocketmq.Broker) error {
-			return b.DeclareExchange(ctx, "x", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Random))
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			b := newBroker(t)
-			must(t, declareX(b))
-			declare(t, b, "q")
-			bind(t, b, "q", "x", "1")
-			c := consume(t, b, "q")
-			require.Zero(t, testing.AllocsPerRun(2000, func() {
-				must(t, b.Publish(ctx, "x", "k", m))
-				d, err := c.Receive(ctx)
-				must(t, err)
-				must(t, d.Ack())
-			}))
 		})
 	}
 }

@@ -53,6 +53,7 @@ func (h *holder) mustFlush() bool {
 // flush hands the acks in now, and lets the queue act on it.
 func (h *holder) flush() {
 	h.queue.mu.Lock()
+	h.queue.tick()
 	h.collect()
 	h.unlock()
 }
@@ -67,7 +68,7 @@ func (h *holder) collect() {
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
 	if n := h.takeAcked(); n > 0 {
-		h.queue.fifo.Ack(h.core, n)
+		h.queue.store().Ack(h.core, n)
 		h.queue.fifo.Dispatch()
 	}
 }
@@ -102,7 +103,7 @@ func (h *holder) giveBack() {
 		return
 	}
 	for _, e := range all {
-		h.queue.fifo.Return(h.core, e)
+		h.queue.store().Return(h.core, e)
 	}
 }
 
@@ -117,7 +118,9 @@ func (h *holder) holds(tag uint64) bool {
 // quicker than making a Delivery and copying it.
 func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 	it := &e.Value
-	d.Message = it.msg
+	if d.Message = it.msg; h.queue.defaults.quorum {
+		d.Message = h.queue.counted(e)
+	}
 	d.Exchange = it.exchange.name
 	d.RoutingKey = it.key
 	d.ConsumerTag = consumerTag
@@ -131,6 +134,9 @@ func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 // get takes the message at the queue's head.
 func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	q := h.queue
+	if err := q.checkGet(); err != nil {
+		return d, false, err
+	}
 	q.lock()
 	defer q.unlock()
 	if q.gone != nil {
@@ -141,6 +147,7 @@ func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	if h.closed {
 		return d, false, errSessionClosed
 	}
+	q.restartExpiry() // TTL-9
 	e, ok := q.fifo.Get()
 	if !ok {
 		return d, false, nil

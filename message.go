@@ -33,14 +33,14 @@ type Message struct {
 	Priority        uint8
 	CorrelationID   string
 	ReplyTo         string
-	Expiration      string // not supported yet: refused by Publish
+	Expiration      string // how long it may wait in a queue, in milliseconds; "" = for ever. See MessageTTL
 	MessageID       string
 	Timestamp       time.Time
 	Type            string
 	UserID          string
 	AppID           string
 
-	received *received // nil = made in this process
+	origin *origin // nil = made in this process
 }
 
 // Values of Message.DeliveryMode. A broker keeps its messages in memory either
@@ -115,10 +115,9 @@ func (m *Message) check() error {
 		return nil
 	}
 	if m.Expiration != "" {
-		if err := checkExpiration(m.Expiration); err != nil {
+		if _, err := parseExpiration(m.Expiration); err != nil {
 			return err
 		}
-		return notSupported("the message's Expiration '%s': message TTL is not supported yet", m.Expiration)
 	}
 	if m.DeliveryMode > Persistent {
 		return preconditionFailed("invalid message: {delivery_mode_unknown,%d}", m.DeliveryMode)
@@ -140,9 +139,9 @@ func (m *Message) isPlain() bool {
 			len(m.MessageID)+len(m.Type)+len(m.UserID)+len(m.AppID) <= maxShortString
 }
 
-// checkExpiration reads the property as RabbitMQ does: an integer, that may have a
+// parseExpiration reads the property as RabbitMQ does: an integer, that may have a
 // sign, of milliseconds (PUB-9, PUB-10).
-func checkExpiration(s string) error {
+func parseExpiration(s string) (time.Duration, error) {
 	rest := strings.TrimLeft(strings.TrimPrefix(strings.TrimPrefix(s, "-"), "+"), "0123456789")
 	number := s[:len(s)-len(rest)]
 	n, err := strconv.ParseInt(number, 10, 64)
@@ -157,9 +156,9 @@ func checkExpiration(s string) error {
 	case n > maxTime:
 		why = fmt.Sprintf("{value_too_large,%s}", strings.TrimLeft(number, "+0"))
 	default:
-		return nil
+		return time.Duration(n) * time.Millisecond, nil
 	}
-	return preconditionFailed("invalid expiration '%s': %s", s, why)
+	return 0, preconditionFailed("invalid expiration '%s': %s", s, why)
 }
 
 func (m *Message) checkStrings() error {
@@ -200,10 +199,37 @@ func (m *Message) withoutBCC() *Message {
 	if _, ok := m.Headers["BCC"]; !ok {
 		return m
 	}
-	seen := *m
-	seen.Headers = maps.Clone(m.Headers)
+	seen := m.withHeaders()
 	delete(seen.Headers, "BCC")
-	return &seen
+	keys, _ := m.Headers["BCC"].([]any)
+	for _, e := range keys {
+		if key, ok := e.(string); ok {
+			seen.origin.bcc = append(seen.origin.bcc, key)
+		}
+	}
+	return seen
+}
+
+// withHeaders returns a copy of m with headers that may be changed.
+func (m *Message) withHeaders() *Message {
+	own := *m
+	own.Headers = maps.Clone(m.Headers)
+	if own.Headers == nil {
+		own.Headers = Table{}
+	}
+	own.origin = &origin{message: &own, changed: true}
+	if o := m.own(); o != nil {
+		own.origin.properties, own.origin.bcc, own.origin.dead = o.properties, o.bcc, o.dead
+	}
+	return &own
+}
+
+// hasPriority reports whether m has a priority; one of 0 can only be told from none
+// if it came over a connection.
+func (m *Message) hasPriority() bool {
+	const flag = 1 << 3 // in the first octet of the encoded properties
+	o := m.own()
+	return m.Priority > 0 || o != nil && len(o.properties) > 0 && o.properties[0]&flag != 0
 }
 
 // typeName is RabbitMQ's name of the wire type of a table value.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"time"
 )
 
 // DefaultMaxLength is how many messages wait in a queue that was declared
@@ -64,19 +65,25 @@ type queueConfig struct {
 	passive, durable, autoDelete, exclusive, unbounded bool
 	reserved                                           bool // the name may begin with "amq."
 	rabbitMQ                                           bool // the session has RabbitMQDefaults
+	wire                                               bool // it comes over a connection: what only pocketmq has is refused
+	version                                            version
 	args                                               Table
 	err                                                error
 }
 
 // check reports the first option that was wrong, or that contradicts another.
 func (c *queueConfig) check() error {
-	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
-		return invalid("MaxLength and Unbounded contradict each other")
+	defaults := c.defaultSettings()
+	key, _, _ := defaults.bound()
+	if _, bounded := c.args[key]; bounded && c.unbounded && c.err == nil {
+		return invalid("the argument '%s' and Unbounded contradict each other", key)
 	}
 	return c.err
 }
 
-type bindConfig struct{ args Table }
+type bindConfig struct {
+	args Table
+}
 
 type deleteConfig struct{ ifUnused, ifEmpty bool }
 
@@ -90,6 +97,9 @@ type consumeConfig struct {
 	autoAck     bool
 	concurrency int
 	notify      func()
+	args        Table
+	version     version // of RabbitMQ, as the session has it
+	reading     reading // of a stream
 	err         error
 }
 
@@ -186,7 +196,7 @@ func Unbounded() QueueOption { return queueOption(func(c *queueConfig) { c.unbou
 func Overflow(p OverflowPolicy) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		if _, ok := overflowNames[p]; !ok {
-			c.err = invalid("Overflow(%d): no such policy; there are Block, DropHead and RejectPublish", p)
+			c.err = invalid("Overflow(%d): no such policy; there are Block, DropHead, RejectPublish and RejectPublishDLX", p)
 		}
 		set(&c.args, "x-overflow", p.String())
 	})
@@ -203,9 +213,15 @@ const (
 	DropHead
 	// RejectPublish refuses the new message: Publish returns ErrQueueFull.
 	RejectPublish
+	// RejectPublishDLX is RejectPublish, and the refused message is a dead letter.
+	RejectPublishDLX
 )
 
-var overflowNames = map[OverflowPolicy]string{Block: "block", DropHead: "drop-head", RejectPublish: "reject-publish"}
+var overflowNames = map[OverflowPolicy]string{
+	Block: "block", DropHead: "drop-head", RejectPublish: "reject-publish", RejectPublishDLX: "reject-publish-dlx",
+}
+
+func (p OverflowPolicy) refuses() bool { return p == RejectPublish || p == RejectPublishDLX }
 
 // String returns the policy's name as the argument x-overflow has it.
 func (p OverflowPolicy) String() string {
@@ -213,6 +229,115 @@ func (p OverflowPolicy) String() string {
 		return name
 	}
 	return fmt.Sprintf("OverflowPolicy(%d)", int(p))
+}
+
+// MaxBytes bounds the size of the messages that wait in the queue, as MaxLength
+// does their number, and beside it: the bytes of their bodies. With Block, a
+// message that is larger than that alone, and that no consumer takes at once, is
+// refused with ErrQueueFull. For a stream see Stream.
+func MaxBytes(n int64) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		if n < 0 {
+			c.err = invalid("MaxBytes(%d): must not be negative", n)
+		}
+		set(&c.args, "x-max-length-bytes", n)
+	})
+}
+
+// MessageTTL is how long a message may wait in the queue, in whole milliseconds,
+// 0 to ten years. If its Expiration is less, that counts. After that it is dead: see
+// DeadLetter. With 0 the queue passes on only what a consumer takes at once.
+//
+// As in RabbitMQ only the message at the head is looked at. One that has expired
+// behind a message that has not still counts as waiting, but is never delivered.
+// What a consumer holds does not expire; if it comes back too late, it does then.
+func MessageTTL(d time.Duration) QueueOption {
+	return durationArgument("MessageTTL", "x-message-ttl", d, 0)
+}
+
+// Expires deletes the queue, with what waits in it, when it has had no consumer
+// for this time, and nobody used Get or declared it, in whole milliseconds, 1 ms
+// to ten years. Publishing does not count.
+func Expires(d time.Duration) QueueOption { return durationArgument("Expires", "x-expires", d, 1) }
+
+func durationArgument(option, key string, d time.Duration, least int64) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		ms := d.Milliseconds()
+		switch {
+		case d%time.Millisecond != 0:
+			c.err = invalid("%s(%v): must be whole milliseconds", option, d)
+		case ms < least || ms > maxTime:
+			c.err = invalid("%s(%v): must be %d ms to ten years", option, d, least)
+		}
+		set(&c.args, key, ms)
+	})
+}
+
+// DeadLetter names the exchange that gets the queue's dead messages: those that
+// were rejected, that expired, that came back too often, and that were dropped or
+// refused because the queue was full. It need not exist yet, and is looked up for
+// each; while there is none they are lost. "" is the default exchange.
+//
+// A dead message keeps its routing keys, unless there is a DeadLetterRoutingKey. It
+// loses its Expiration, and its header x-death tells, as RabbitMQ has it, where and
+// why it died. It is passed on at most once: nothing waits for room in the queues
+// where it goes, so a Block queue takes it beyond its limit, and one that refuses
+// loses it. Where it would go round in circles, without anybody rejecting it on
+// the way, it is dropped, and logged. What is purged or deleted is no dead letter.
+func DeadLetter(exchange string) QueueOption {
+	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-exchange", exchange) })
+}
+
+// DeadLetterRoutingKey is the routing key with which the queue's dead messages are
+// passed on to its DeadLetter exchange, instead of their own.
+func DeadLetterRoutingKey(key string) QueueOption {
+	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-routing-key", key) })
+}
+
+// MaxPriority makes the queue hand out messages by their Priority, the highest
+// first; n, at most 255, is the highest that counts. Messages of the same priority
+// keep their order. What a consumer holds is not overtaken, so it should have a
+// small Prefetch. When a DropHead queue is full it drops from the head, too: the
+// oldest of the highest priority. With 0 the queue has no priorities.
+func MaxPriority(n int) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		if n < 0 || n > math.MaxUint8 {
+			c.err = invalid("MaxPriority(%d): must be 0 to 255", n)
+		}
+		set(&c.args, "x-max-priority", int64(n))
+	})
+}
+
+// SingleActiveConsumer makes only one consumer of the queue get messages: that
+// which was started first. The others stand by. When it ends, the first of those
+// with the highest Priority takes over, beginning with what went back.
+func SingleActiveConsumer() QueueOption {
+	return queueOption(func(c *queueConfig) { set(&c.args, "x-single-active-consumer", true) })
+}
+
+// Quorum makes the queue one of RabbitMQ's type quorum, as far as that shows with
+// one node: it is durable, and neither exclusive nor auto-delete; a message that
+// comes back goes before all that never left, with its returns counted in the
+// header x-delivery-count; after 20 of them it is dead, unless there is another
+// DeliveryLimit; and of a SingleActiveConsumer's standbys one with a higher
+// Priority takes over. See docs/COMPAT.md for more.
+func Quorum() QueueOption {
+	return queueOption(func(c *queueConfig) {
+		c.durable = true
+		set(&c.args, "x-queue-type", quorumType)
+	})
+}
+
+// DeliveryLimit is how often a message may come back to the queue, by a Nack with
+// requeue, or because its consumer or session ended: one that comes back once more
+// is dead; see DeadLetter. So with 2 it is delivered at most three times.
+func DeliveryLimit(n int) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		if n < 0 {
+			c.err = invalid("DeliveryLimit(%d): must not be negative", n)
+		}
+		set(&c.args, "x-delivery-limit", int64(n))
+	})
 }
 
 // set sets an argument in a table that may not be made yet.

@@ -55,7 +55,7 @@ func (w *Window) Resize(n int) {
 
 // Join puts a running consumer under the window, as SharedPrefetch does with one
 // that is started. It does nothing to a consumer that is under one already, has
-// ended, or gets its messages from another machine.
+// ended, reads a stream, or gets its messages from another machine.
 func (w *Window) Join(c *Consumer) {
 	if !w.isMade() || c == nil || c.relay != nil {
 		return
@@ -63,7 +63,7 @@ func (w *Window) Join(c *Consumer) {
 	q := c.queue
 	q.lock()
 	c.mu.Lock()
-	if c.core.Gate == nil && c.err == nil {
+	if c.core.Gate == nil && c.err == nil && q.log == nil {
 		if !c.autoAck {
 			c.apply()
 			c.eager = true

@@ -6,9 +6,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 	"github.com/pocketmq/pocketmq/internal/ring"
+	"github.com/pocketmq/pocketmq/internal/stream"
 )
 
 // item is what a queue stores for a message.
@@ -32,7 +34,9 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	overflow   OverflowPolicy
+	defaults   *settings // of whoever declared it, where its arguments are silent
+	wire       bool      // declared over a connection
+	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
 
@@ -45,7 +49,11 @@ type queue struct {
 	_ [64]byte // what follows changes with every message; the above is read by all who publish and settle
 
 	mu        sync.Mutex
-	fifo      fifo.Queue[item] // guarded by mu, and so is all below
+	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
+	log       *stream.Log[item] // nil unless it is a stream
+	plain     bool              // settings.plain()
+	settings  *settings         // what is in force; see apply
+	policies  inForce
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -53,6 +61,41 @@ type queue struct {
 	source    *exchange // of the messages that sourced counts
 	sourced   uint64    // messages of source that its counter lacks; see countSource
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
+
+	outbox *outbox // of dead letters; nil until there is one
+
+	// See expiry.go.
+	headTimer   *time.Timer // fires when the message at the head expires; nil until it is needed
+	headTimerAt int64       // when it fires; 0 = it is not set
+	endTimer    *time.Timer // fires when the queue expires; nil until it is needed
+	unusedUntil int64       // when that is
+}
+
+// store is where a queue keeps its messages, as the consumers see it.
+type store interface {
+	Ready() int
+	Unacked() int
+	Counts() fifo.Counts
+	Pending() bool
+	Consumers() int
+	Unsubscribe(c *fifo.Consumer[item], fetched *ring.Ring[entry])
+	Fetch(c *fifo.Consumer[item], acked int, batch *ring.Ring[entry], wake bool)
+	Waits(c *fifo.Consumer[item]) bool
+	Ack(c *fifo.Consumer[item], n int)
+	Reject(c *fifo.Consumer[item], e entry)
+	Return(c *fifo.Consumer[item], e entry)
+	Release(c *fifo.Consumer[item], e entry)
+	Restore(c *fifo.Consumer[item], e entry)
+	Woken() []*fifo.Consumer[item]
+	Purge() int
+	Check() error
+}
+
+func (q *queue) store() store {
+	if q.log != nil {
+		return q.log
+	}
+	return &q.fifo
 }
 
 // The reasons in queue.eager.
@@ -60,6 +103,7 @@ const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
 	eagerWaiters              // publishers wait for room
 	eagerDraining             // Shutdown waits for the queue to run empty
+	eagerPrompt               // it matters when a message is assigned: see setPrompt
 )
 
 // waiter is a publisher that waits for room in a queue.
@@ -69,27 +113,27 @@ type waiter struct {
 }
 
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
-	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, broker: b}
+	q := &queue{
+		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
+		defaults: c.defaultSettings(), wire: c.wire, version: c.version, broker: b,
+	}
 	q.self.queues = []*queue{q}
-	limit := DefaultMaxLength
-	if c.unbounded || c.rabbitMQ {
-		limit = -1
+	q.settings = settingsOf(q.defaults, q.args)
+	q.plain = q.settings.plain()
+	q.fifo = fifo.New(q.settings.limits(), &b.entries)
+	if s := q.settings.stream; s != nil {
+		q.log = stream.New[item](s.Retention)
 	}
-	if c.rabbitMQ {
-		q.overflow = DropHead
+	if q.settings.maxPriority > 0 {
+		q.setPrompt()
 	}
-	if n, why := integerArgument(c.args["x-max-length"]); why == "" {
-		limit = int(n)
+	if q.settings.singleActive {
+		q.fifo.SetSingle(q.settings.quorum && q.version >= v4_0) // CONS-21, QQ-18
 	}
-	for p, name := range overflowNames {
-		if name == c.args["x-overflow"] {
-			q.overflow = p
-		}
-	}
-	q.fifo = fifo.New(limit, &b.entries)
 	if b.phase.Load() != open {
-		q.eager.Store(eagerDraining) // a handler declares it while Shutdown waits
+		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
+	q.restartExpiry()
 	return q
 }
 
@@ -108,32 +152,15 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 		}
 		q.sourced++
 	}
-	if q.fifo.Full() {
-		return q.pushFull(ctx, s, it)
+	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() {
+		return q.pushCarefully(ctx, s, it)
 	}
-	c := q.fifo.Push(it)
+	c := q.fifo.Push(it, 0, 0)
 	q.mu.Unlock()
 	if c != nil {
 		wake(c)
 	}
 	return nil
-}
-
-// pushNow adds a message without waiting, for one that nobody is publishing: there
-// may be more of them than a queue with Block allows. It reports whether the queue
-// is still there.
-func (q *queue) pushNow(it *item) bool {
-	q.lock()
-	defer q.unlock()
-	switch {
-	case q.gone != nil:
-		return false
-	case q.overflow == RejectPublish && q.fifo.Full():
-		q.rejected++
-	default:
-		q.wakeLater(q.fifo.Push(it))
-	}
-	return true
 }
 
 // countSource adds what was counted here to the exchange's counter. Messages that
@@ -146,27 +173,63 @@ func (q *queue) countSource() {
 	}
 }
 
-// pushFull goes on with push, and unlocks the queue.
+// pushCarefully goes on with push, and unlocks the queue.
+func (q *queue) pushCarefully(ctx context.Context, s *Session, it *item) error {
+	q.tick()
+	if !q.fifo.Fits(it) {
+		return q.pushFull(ctx, s, it)
+	}
+	q.put(it)
+	q.unlock()
+	return nil
+}
+
+// put adds a message; unlock drops what is too much.
+func (q *queue) put(it *item) {
+	if q.log != nil {
+		q.append(it)
+		return
+	}
+	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
+}
+
+// pushFull goes on with pushCarefully if there is no room.
 func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	q.collect()
 	var err error
-	switch q.overflow {
-	case DropHead:
-		q.wakeLater(q.fifo.Push(it)) // unlock drops what is too much
-	case RejectPublish:
-		if q.fifo.Full() {
+	switch {
+	case q.settings.overflow != Block:
+		err = q.putOrRefuse(it)
+	case len(q.waiters) > 0 || !q.admit(it):
+		if n := len(it.msg.Body); q.settings.maxBytes >= 0 && int64(n) > q.settings.maxBytes {
 			q.rejected++
-			err = q.fullError()
+			err = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' has room for %d bytes, and never for a message of %d",
+				q.name, q.broker.vhost, q.settings.maxBytes, n)
 			break
 		}
-		q.wakeLater(q.fifo.Push(it))
-	default:
-		if len(q.waiters) > 0 || !q.admit(it) {
-			return q.wait(ctx, s, it)
-		}
+		return q.wait(ctx, s, it)
 	}
 	q.unlock()
 	return err
+}
+
+// putOrRefuse adds a message that cannot wait for room, even beyond the limit, unless
+// the queue refuses what is too much.
+func (q *queue) putOrRefuse(it *item) error {
+	if q.settings.overflow.refuses() && !q.fifo.Fits(it) {
+		return q.refuse(it)
+	}
+	q.put(it)
+	return nil
+}
+
+// refuse turns a message away from a full queue (DLX-20).
+func (q *queue) refuse(it *item) error {
+	q.rejected++
+	if q.settings.overflow == RejectPublishDLX {
+		q.fifo.Refuse(it)
+	}
+	return q.fullError()
 }
 
 // fullError is the error of a full queue, made once: those who refuse, refuse many.
@@ -179,14 +242,14 @@ func (q *queue) fullError() error {
 
 // admit pushes a message if there is room for it, or a consumer takes it at once.
 func (q *queue) admit(it *item) bool {
-	if q.fifo.Full() {
+	if !q.fifo.Fits(it) {
 		q.fifo.Dispatch() // a lone consumer may be entitled to what waits
 	}
-	if !q.fifo.Full() {
-		q.wakeLater(q.fifo.Push(it))
+	if q.fifo.Fits(it) {
+		q.put(it)
 		return true
 	}
-	c, ok := q.fifo.TryPush(it)
+	c, ok := q.fifo.TryPush(it, q.expiry(it.msg), q.settings.priority(it.msg))
 	q.wakeLater(c)
 	return ok
 }
@@ -237,6 +300,25 @@ func (q *queue) admitWaiters() {
 	}
 }
 
+// resolveWaiters lets all waiting publishers go, in a queue that does not make them
+// wait any more.
+func (q *queue) resolveWaiters() {
+	for _, w := range q.waiters {
+		w.done <- q.putOrRefuse(&w.item)
+	}
+	q.waiters = nil
+	q.setEager(eagerWaiters, false)
+}
+
+// setPrompt is for a queue in which it matters when a message is assigned: because
+// messages expire, or overtake others. The flag comes first: an ack either is
+// collected here or sees the flag. q.mu is held.
+func (q *queue) setPrompt() {
+	q.setEager(eagerPrompt, true)
+	q.collect()
+	q.fifo.SetPrompt()
+}
+
 // setEager changes q.eager; q.mu is held.
 func (q *queue) setEager(reason uint32, on bool) {
 	flags := q.eager.Load()
@@ -249,10 +331,13 @@ func (q *queue) setEager(reason uint32, on bool) {
 
 // collect applies the acks that a lone consumer has not handed in, and assigns
 // it what it has not fetched. With several consumers there is nothing of the
-// sort. q.mu is held.
+// sort, but in a stream, where each of them is as good as alone. q.mu is held.
 func (q *queue) collect() {
-	if len(q.consumers) == 1 {
-		q.consumers[0].collect()
+	q.tick()
+	if len(q.consumers) == 1 || q.log != nil {
+		for _, c := range q.consumers {
+			c.collect()
+		}
 		q.fifo.Dispatch()
 	}
 }
@@ -275,14 +360,17 @@ func (q *queue) unlock() {
 
 // release is unlock for Shutdown itself, which must not wake itself.
 func (q *queue) release() {
-	if q.overflow == DropHead && q.fifo.Over() {
+	if q.settings.overflow == DropHead && q.fifo.Over() {
 		q.dropHead()
 	}
 	if q.waiters != nil {
+		q.tick()
 		q.admitWaiters()
 	}
-	woken := q.fifo.Woken()
-	if len(woken) == 0 {
+	q.watchHead()
+	send := q.collectLetters()
+	woken := q.store().Woken()
+	if len(woken) == 0 && !send {
 		q.mu.Unlock()
 		return
 	}
@@ -293,22 +381,23 @@ func (q *queue) release() {
 	for _, c := range wakes {
 		wake(c)
 	}
+	if send {
+		q.sendLetters()
+	}
 }
 
 // dropHead drops the oldest messages until no more wait than the limit allows,
 // which a requeued message can exceed as well as a new one (LEN-2, LEN-7).
 func (q *queue) dropHead() {
 	q.collect() // a lone consumer may be entitled to them (LEN-3)
-	for q.fifo.Over() {
-		q.fifo.DropHead()
-	}
+	q.fifo.Trim()
 }
 
 // dropReturned is dropHead for the step that returned messages: as in RabbitMQ
 // what is too much is dropped before anybody gets it (LEN-7).
 func (q *queue) dropReturned() {
-	for q.overflow == DropHead && q.fifo.Over() {
-		q.fifo.DropHead()
+	if q.settings.overflow == DropHead {
+		q.fifo.Trim()
 	}
 }
 
@@ -331,16 +420,33 @@ func (q *queue) subscribe(c *Consumer) error {
 	if err := c.Err(); err != nil {
 		return err // its session was closed meanwhile
 	}
+	if q.log != nil {
+		q.log.Subscribe(&c.core, c.reading.at, c.reading.filter)
+		q.consumers = append(q.consumers, c)
+		return nil
+	}
+	switch {
+	case q.settings.quorum && c.core.Gate != nil: // QQ-14
+		return notSupported("%s does not support global qos", q.where())
+	case q.settings.quorum:
+		c.core.Exclusive = false // QQ-16
+	case q.settings.singleActive && c.core.Exclusive: // CONS-6
+		return q.exclusiveUse()
+	}
 	if len(q.consumers) > 0 {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
 	if err := q.fifo.Subscribe(&c.core); err != nil {
 		q.updateShared()
-		return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
+		return q.exclusiveUse()
 	}
 	q.consumers = append(q.consumers, c)
 	return nil
+}
+
+func (q *queue) exclusiveUse() error {
+	return accessRefused("%s in exclusive use", q.where())
 }
 
 // endTogether ends consumers, and returns what back holds, in one step: nothing
@@ -380,9 +486,9 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 	if !slices.Contains(q.consumers, c) {
 		return false // ended before it began
 	}
-	q.fifo.Unsubscribe(&c.core, &c.batch)
+	q.store().Unsubscribe(&c.core, &c.batch)
 	if q.gone != nil {
-		q.fifo.Purge()
+		q.store().Purge()
 	}
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Consumer) bool { return x == c })
 	q.updateShared()
@@ -390,10 +496,11 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 		q.end(errGone)
 		return true
 	}
+	q.restartExpiry()
 	return false
 }
 
-func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1) }
+func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1 && q.log == nil) }
 
 // whyGone is what those learn who want to use a queue that ended.
 func (q *queue) whyGone() error {
@@ -408,8 +515,9 @@ func (q *queue) whyGone() error {
 // queue from the broker's tables, without the lock. q.mu is held.
 func (q *queue) end(why error) {
 	q.gone = why
+	q.stopTimers()
 	q.countSource()
-	q.fifo.Purge()
+	q.store().Purge()
 	if why == errGone {
 		why = q.deleted()
 	}
@@ -438,11 +546,15 @@ func (q *queue) dropWaiters(which func(*waiter) bool, why error) {
 }
 
 // delete ends the queue if the conditions of c hold, and returns the number of
-// messages that waited in it (QUEUE-24 to QUEUE-27).
+// messages that waited in it (QUEUE-24 to QUEUE-27). In a stream none waits, and
+// there are no conditions (STREAM-15).
 func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	q.lock()
 	defer q.unlock()
 	n := q.fifo.Ready()
+	if q.log != nil {
+		c = deleteConfig{}
+	}
 	switch {
 	case q.gone != nil:
 		return 0, nil
@@ -475,7 +587,16 @@ func (q *queue) purge() int {
 func (q *queue) info() QueueInfo {
 	q.lock()
 	defer q.unlock()
-	return QueueInfo{Name: q.name, Messages: q.fifo.Ready(), Consumers: len(q.consumers)}
+	i := QueueInfo{Name: q.name, Messages: q.store().Ready()}
+	if q.log == nil { // of those of a stream RabbitMQ does not tell
+		i.Consumers = len(q.consumers)
+	}
+	return i
+}
+
+// isBusy reports whether Shutdown waits for the queue; q.mu is held.
+func (q *queue) isBusy() bool {
+	return q.outbox != nil && q.outbox.sending || q.store().Unacked() > 0 || q.store().Pending()
 }
 
 // isGone reports whether the queue was deleted.

@@ -634,3 +634,34 @@ func TestQueueMayBeDeclaredAnewWhileAnOldOneEnds(t *testing.T) {
 		require.Empty(t, x.Bindings)
 	})
 }
+
+func TestSettingsTakeEffectAtOnce(t *testing.T) { // POL-9, POL-11
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "dead")
+		declare(t, b, "q", dropHead)
+		fill(t, b, "q", 5)
+		setPolicy(t, b, "p", "^q$", pocketmq.Table{
+			"max-length": 3, "message-ttl": 10, "expires": 1000, "dead-letter-exchange": "", "dead-letter-routing-key": "dead",
+		})
+		require.Equal(t, []string{"1", "2"}, drain(t, b, "dead"))
+		time.Sleep(10 * time.Millisecond)
+		require.Equal(t, 3, stats(t, b, "q").Ready, "they came in without a TTL")
+		must(t, b.ClearPolicy("p"))
+		fill(t, b, "q", 10)
+		time.Sleep(time.Hour)
+		require.Equal(t, 13, stats(t, b, "q").Ready)
+		setPolicy(t, b, "p", "^q$", pocketmq.Table{"expires": 1000})
+		time.Sleep(time.Second)
+		synctest.Wait()
+		_, err := b.DeclareQueue(ctx, "q", pocketmq.Passive())
+		require.ErrorIs(t, err, pocketmq.ErrNotFound)
+
+		setPolicy(t, b, "p", "^waiting", pocketmq.Table{"max-length": 1})
+		declare(t, b, "waiting")
+		send(t, b, "waiting", "a")
+		done := background(func() error { return b.Publish(ctx, "", "waiting", msg("b")) })
+		waits(t, done)
+		setPolicy(t, b, "p", "^waiting", pocketmq.Table{"max-length": 2})
+		must(t, result(t, done))
+	})
+}

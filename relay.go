@@ -70,7 +70,7 @@ func (r *relay) Push(message any, exchangeName, key string, redelivered bool) {
 	if r.exchange == nil || r.exchange.name != exchangeName {
 		r.exchange = &exchange{name: exchangeName}
 	}
-	q.wakeLater(q.fifo.Push(&item{m, r.exchange, key}))
+	q.wakeLater(q.fifo.Push(&item{m, r.exchange, key}, 0, 0)) // it does not expire here
 	q.unlock()
 }
 

@@ -18,6 +18,8 @@ type Session struct {
 	parent   *Session // nil = none
 	root     bool     // the broker's own, for what is done without a session
 	rabbitMQ bool     // see RabbitMQDefaults
+	wire     bool     // it is a connection's
+	version  version  // of RabbitMQ that it behaves like
 
 	mu        sync.Mutex             // taken after all other locks; guards the fields below
 	consumers map[string]*Consumer   // by tag
@@ -33,7 +35,7 @@ type Session struct {
 func newSession(b *Broker) *Session {
 	return &Session{
 		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
-		over: make(chan struct{}),
+		over: make(chan struct{}), version: v4_0,
 	}
 }
 
@@ -43,7 +45,7 @@ func newSession(b *Broker) *Session {
 // end when it or s is closed. Closing it deletes no queue.
 func (s *Session) Session() *Session {
 	child := newSession(s.broker)
-	child.parent, child.rabbitMQ = s, s.rabbitMQ
+	child.parent, child.rabbitMQ, child.wire, child.version = s, s.rabbitMQ, s.wire, s.version
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
@@ -120,7 +122,7 @@ func (s *Session) DeclareQueue(ctx context.Context, name string, opts ...QueueOp
 		return QueueInfo{}, err
 	}
 	c := queueConfigOf(opts)
-	c.rabbitMQ = s.rabbitMQ
+	c.rabbitMQ, c.wire, c.version = s.rabbitMQ, s.wire, s.version
 	q, err := s.broker.declareQueue(s, name, c)
 	if err != nil {
 		return QueueInfo{}, err
@@ -160,6 +162,9 @@ func (s *Session) PurgeQueue(ctx context.Context, name string) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if q.log != nil {
+		return 0, q.notInStreams("queue.purge") // STREAM-6
+	}
 	return q.purge(), nil
 }
 
@@ -187,7 +192,11 @@ func (s *Session) bind(ctx context.Context, r bindRequest, opts []BindOption) er
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	r.args = bindConfigOf(opts).args
+	c := bindConfigOf(opts)
+	r.args, r.version = c.args, noVersion
+	if s.wire {
+		r.version = s.version
+	}
 	return s.broker.bind(s, r)
 }
 
@@ -282,6 +291,10 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 	if err != nil {
 		return nil, err
 	}
+	cfg.version = s.version
+	if err := q.readArguments(&cfg); err != nil {
+		return nil, err
+	}
 	c := newConsumer(s, q, cfg)
 	if err := s.remember(c); err != nil {
 		return nil, err
@@ -364,6 +377,9 @@ func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Del
 	q, err := s.queue(ctx, queue)
 	if err != nil {
 		return Delivery{}, false, err
+	}
+	if q.log != nil {
+		return Delivery{}, false, q.notInStreams("basic.get") // STREAM-5
 	}
 	h := s.holderOf(q, nil)
 	if h == nil {

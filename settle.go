@@ -10,10 +10,12 @@ const (
 	Acked Outcome = iota
 	// Requeued means that it goes back to its place in the queue.
 	Requeued
-	// Rejected means that it leaves the queue as refused.
+	// Rejected means that it leaves the queue as refused: to the dead letter
+	// exchange, if the queue has one.
 	Rejected
 
 	restored // goes back as if nobody had seen it
+	released // goes back, and that does not count against the delivery limit
 )
 
 // SettleAll settles many deliveries in the same way. Those of one consumer are
@@ -21,11 +23,16 @@ const (
 // any of them is delivered again. Those that were settled before are left out,
 // and the error then is ErrSettled.
 func SettleAll(o Outcome, deliveries ...*Delivery) error {
-	if o > Rejected {
+	if o > Rejected && o != released {
 		return invalid("SettleAll: there is no such outcome as %d", o)
 	}
 	if slices.Contains(deliveries, nil) {
 		return invalid("SettleAll: a delivery is nil")
+	}
+	for _, d := range deliveries {
+		if o != Acked && d.from != nil && d.from.queue.onlyAcks() { // STREAM-7
+			return d.from.queue.notInStreams("basic.nack and basic.reject")
+		}
 	}
 	var err error
 	var tags []uint64
@@ -77,7 +84,7 @@ func (h *holder) settleAll(o Outcome, tags []uint64) error {
 	}
 	h.mu.Unlock()
 	if q.gone == nil {
-		if o == Requeued {
+		if o == Requeued || o == released {
 			q.dropReturned()
 		}
 		q.fifo.Dispatch()
@@ -94,17 +101,19 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 		return false
 	}
 	h.window.Load().put(1)
-	q := &h.queue.fifo
+	q := h.queue.store()
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
 	case o == Acked:
 		q.Ack(h.core, 1)
 	case o == Requeued:
 		q.Return(h.core, e)
+	case o == released:
+		q.Release(h.core, e)
 	case o == restored:
 		q.Restore(h.core, e)
 	default:
-		q.Reject(h.core, 1)
+		q.Reject(h.core, e)
 	}
 	return true
 }

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
 // Stats is what a Broker looks like at one moment. Each part is exact when it is
@@ -20,8 +23,11 @@ type ExchangeStats struct {
 	Durable    bool
 	AutoDelete bool
 	Internal   bool
-	Alternate  string         // the alternate exchange; "" is none, or the default exchange
-	Bindings   []BindingStats // that lead away from it, by destination and key
+	Alternate  string // the alternate exchange; "" is none, or the default exchange
+
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
+
+	Bindings []BindingStats // that lead away from it, by destination and key
 
 	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
@@ -39,13 +45,20 @@ type BindingStats struct {
 // QueueStats describes a queue. The counters run from its declaration on.
 type QueueStats struct {
 	Name       string
+	Type       string // as in x-queue-type
 	Durable    bool
 	AutoDelete bool
 	Exclusive  bool
-	MaxLength  int // messages that may wait; -1 is any number
+	MaxLength  int   // messages that may wait; -1 is any number
+	MaxBytes   int64 // bytes of their bodies, or of memory that a stream takes; -1 is any number
 	Overflow   OverflowPolicy
 
-	Ready             int // messages that wait for a consumer
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
+
+	MaxAge       time.Duration // of a stream; 0 is any
+	SegmentBytes int64         // of a stream
+
+	Ready             int // messages that wait for a consumer, or that a stream has
 	Unacked           int // messages held by consumers or taken with Get, and not settled
 	WaitingPublishers int // calls of Publish that wait for room
 	Consumers         []ConsumerStats
@@ -59,6 +72,19 @@ type QueueStats struct {
 	Dropped     uint64 // messages dropped from the head because the queue was full
 	Refused     uint64 // publishes refused because the queue was full
 	Purged      uint64 // messages removed by PurgeQueue, or with the queue
+	Expired     uint64 // messages that waited longer than they may
+	Exhausted   uint64 // messages that came back more often than the delivery limit allows
+
+	DeadLettered DeadLetterStats // what was passed on to the dead letter exchange
+}
+
+// DeadLetterStats are numbers of messages by the reason for which they died, in
+// RabbitMQ's terms. Those that no queue took are counted, too.
+type DeadLetterStats struct {
+	Rejected      uint64 // rejected
+	Expired       uint64 // expired
+	MaxLength     uint64 // maxlen: dropped, or refused with RejectPublishDLX
+	DeliveryLimit uint64 // delivery_limit
 }
 
 // ConsumerStats describes a consumer.
@@ -68,7 +94,11 @@ type ConsumerStats struct {
 	Priority  int
 	Exclusive bool
 	AutoAck   bool
-	Unacked   int // messages assigned to it and not settled
+	Standby   bool // it waits to become the single active consumer
+	Unacked   int  // messages assigned to it and not settled
+
+	// Offset is where it reads a stream: no message before it comes any more.
+	Offset int64
 }
 
 // Stats returns a snapshot.
@@ -106,7 +136,7 @@ func (s Stats) Exchange(name string) (ExchangeStats, bool) {
 
 func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	s := ExchangeStats{
-		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternate,
+		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternateName(),
 		Published: x.published.Load(), Unroutable: x.unroutable.Load(),
 	}
 	if x.delays != nil {
@@ -114,6 +144,7 @@ func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s.Policy, s.OperatorPolicy = x.inForce.user.name(), x.inForce.operator.name()
 	for _, n := range x.bindings {
 		s.Bindings = append(s.Bindings, BindingStats{
 			Destination: n.to.name(), ToExchange: n.to.exchange != nil, Key: n.key, Arguments: maps.Clone(n.args),
@@ -129,19 +160,35 @@ func (q *queue) stats() QueueStats {
 	q.lock()
 	defer q.unlock()
 	q.countSource()
-	n := q.fifo.Counts()
+	n := q.store().Counts()
 	s := QueueStats{
-		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
-		MaxLength: q.fifo.Limit(), Overflow: q.overflow,
-		Ready: q.fifo.Ready(), Unacked: q.fifo.Unacked(), WaitingPublishers: len(q.waiters),
+		Name: q.name, Type: typeOf(q.args), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
+		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
+		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
+		Ready: q.store().Ready(), Unacked: q.store().Unacked(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
-		Rejected: n.Rejected, Returned: n.Returned, Dropped: n.Dropped, Refused: q.rejected, Purged: n.Purged,
+		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
+		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],
+	}
+	if q.outbox != nil {
+		sent := &q.outbox.sent
+		s.DeadLettered = DeadLetterStats{
+			Rejected: sent[fifo.Rejected], Expired: sent[fifo.Expired],
+			MaxLength: sent[fifo.MaxLength], DeliveryLimit: sent[fifo.DeliveryLimit],
+		}
+	}
+	if keep := q.settings.stream; keep != nil {
+		s.MaxAge, s.SegmentBytes = keep.MaxAge, keep.SegmentBytes
 	}
 	for _, c := range q.consumers {
-		s.Consumers = append(s.Consumers, ConsumerStats{
+		k := ConsumerStats{
 			Tag: c.tag, Prefetch: c.core.Prefetch, Priority: int(c.core.Priority), Exclusive: c.core.Exclusive,
-			AutoAck: c.autoAck, Unacked: c.core.Unacked(),
-		})
+			AutoAck: c.autoAck, Standby: !c.core.IsActive(), Unacked: c.core.Unacked(),
+		}
+		if q.log != nil {
+			k.Offset = q.log.Position(&c.core)
+		}
+		s.Consumers = append(s.Consumers, k)
 	}
 	return s
 }

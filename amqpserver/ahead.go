@@ -33,7 +33,7 @@ type tail struct {
 
 // maxAhead is how many bytes are read ahead. Then the client is kept from sending,
 // and it is no longer noticed if it is gone.
-const maxAhead = 256 << 10
+const maxAhead = 64 << 10
 
 // frameCost is what a frame that is kept takes besides its payload.
 const frameCost = 64
@@ -166,7 +166,11 @@ func (a *ahead) overtakes(c *conn, f wire.Frame) bool {
 		return false
 	}
 	t := a.tail(c, f.Channel)
-	return !t.strict && t.expect == expectMethod && c.channels[f.Channel].frame(f) == nil
+	if t.strict || t.expect != expectMethod || c.server.interceptor.Load() != nil {
+		return false
+	}
+	id, args := wire.SplitMethod(f.Payload)
+	return c.channels[f.Channel].method(id, args) == nil
 }
 
 func isMethod(f wire.Frame, id wire.ID) bool {

@@ -1,7 +1,7 @@
 package amqpserver
 
 import (
-	"math"
+	"errors"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -80,7 +80,7 @@ func (ch *channel) openWindow(n int) {
 	}
 }
 
-// basic.consume: CONS-1 … CONS-13, RPC-1 … RPC-3, PERM-9
+// basic.consume: CONS-1 … CONS-13, STREAM-3, STREAM-4, RPC-1 … RPC-3, PERM-9
 func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if m.Queue == replyName {
 		return ch.consumeReplies(m)
@@ -95,11 +95,7 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
-	priority, err := ch.consumerPriority(name, m.Arguments)
-	if err != nil {
-		return err
-	}
-	return ch.consume(m, name, append(ch.consumeOptions(m), pocketmq.Priority(priority))...)
+	return ch.consume(m, name, ch.consumeOptions(m, name)...)
 }
 
 func (ch *channel) hasConsumer(tag string) bool {
@@ -112,8 +108,8 @@ func errTagInUse(tag string) error {
 	return failf(wire.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 }
 
-func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption {
-	opts := make([]pocketmq.ConsumeOption, 0, 8)
+func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq.ConsumeOption {
+	opts := append(make([]pocketmq.ConsumeOption, 0, 8), pocketmq.Arguments(m.Arguments))
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
@@ -121,7 +117,10 @@ func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
 	}
 	if m.NoAck {
-		return append(opts, pocketmq.AutoAck(), pocketmq.Prefetch(noAckPrefetch))
+		opts = append(opts, pocketmq.AutoAck())
+		if !isStream(ch.conn.broker, queue) { // that would refuse it
+			return append(opts, pocketmq.Prefetch(noAckPrefetch))
+		}
 	}
 	return append(opts, pocketmq.Prefetch(ch.prefetch))
 }
@@ -147,25 +146,6 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	ch.answer(m.NoWait, &wire.BasicConsumeOk{ConsumerTag: tag})
 	k.start()
 	return nil
-}
-
-// consumerPriority reads the arguments of basic.consume (CONS-9, CONS-10).
-func (ch *channel) consumerPriority(queue string, args pocketmq.Table) (int, error) {
-	for _, key := range [...]string{"x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"} {
-		if _, ok := args[key]; ok {
-			return 0, preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
-				key, queue, ch.conn.vhost)
-		}
-	}
-	v, ok := args["x-priority"]
-	if !ok {
-		return 0, nil
-	}
-	n, why := hook.Integer(v)
-	if why != "" {
-		return 0, preconditionFailed("invalid arg 'x-priority' for queue '%s' in vhost '%s': %s", queue, ch.conn.vhost, why)
-	}
-	return int(max(math.MinInt32, min(n, math.MaxInt32))), nil
 }
 
 // basic.cancel: CONS-14, CONS-15, CONS-17
@@ -242,8 +222,11 @@ func (ch *channel) basicAck(m *wire.BasicAck) error {
 	return ch.settle(m.DeliveryTag, m.Multiple, pocketmq.Acked)
 }
 
-// basic.nack: ACK-2 … ACK-11, DLX-18
+// basic.nack: ACK-2 … ACK-11, DLX-18, QQ-6
 func (ch *channel) basicNack(m *wire.BasicNack) error {
+	if m.Requeue && ch.conn.server.compat >= V4_3 { // QQ-6
+		return ch.settle(m.DeliveryTag, m.Multiple, released)
+	}
 	return ch.settle(m.DeliveryTag, m.Multiple, outcomeOf(m.Requeue))
 }
 
@@ -279,8 +262,7 @@ func (ch *channel) settle(tag uint64, multiple bool, o pocketmq.Outcome) error {
 		ch.tx.settle(taken, o)
 		return nil
 	}
-	settleAll(taken, o)
-	return nil
+	return settleAll(taken, o)
 }
 
 func unknownTag(tag uint64) error { return preconditionFailed("unknown delivery tag %d", tag) }
@@ -297,12 +279,15 @@ func (ch *channel) take(tag uint64, multiple bool) ([]unackedDelivery, bool) {
 }
 
 // settleAll settles deliveries in one step per queue.
-func settleAll(taken []unackedDelivery, o pocketmq.Outcome) {
+func settleAll(taken []unackedDelivery, o pocketmq.Outcome) error {
 	all := make([]*pocketmq.Delivery, len(taken))
 	for i := range taken {
 		all[i] = &taken[i].delivery
 	}
-	_ = pocketmq.SettleAll(o, all...) // as with Ack
+	if err := pocketmq.SettleAll(o, all...); !errors.Is(err, pocketmq.ErrSettled) { // that is as with Ack
+		return err
+	}
+	return nil
 }
 
 // basic.recover: ACK-13, ACK-15, ACK-16
@@ -321,6 +306,10 @@ func (ch *channel) recover(requeue bool, answer func()) error {
 	}
 	taken, _ := ch.take(0, true)
 	answer() // it precedes the redeliveries
-	settleAll(taken, pocketmq.Requeued)
+	if err := settleAll(taken, pocketmq.Requeued); err != nil {
+		e := failf(wire.CodeInternalError, "") // some are a stream's: RabbitMQ 3.10 has no answer to that
+		e.noMethod = true
+		return e
+	}
 	return nil
 }

@@ -11,7 +11,7 @@ import (
 // declared last on the channel (QUEUE-6).
 func (ch *channel) queueName(name string) (string, error) {
 	if name != "" {
-		return cleanName(name), nil
+		return name, nil
 	}
 	if ch.lastQueue == "" {
 		return "", notFound("no previously declared queue")
@@ -60,10 +60,6 @@ func (ch *channel) queueDeclareActive(name string, m *wire.QueueDeclare) (info p
 	}
 	if err := ch.mayDeclareQueue(name, m); err != nil {
 		return info, err
-	}
-	if m.Arguments["x-overflow"] == pocketmq.Block.String() && !queueExists(ch.conn.broker, name) {
-		// RabbitMQ has no such policy; only programs in this process may choose it.
-		return info, preconditionFailed("invalid arg 'x-overflow' for queue '%s' in vhost '%s': invalid_overflow", name, ch.conn.vhost)
 	}
 	if !m.Durable && !m.Exclusive && ch.conn.server.compat >= V4_3 && !queueExists(ch.conn.broker, name) { // QUEUE-20
 		return info, failf(wire.CodeInternalError, "%s", deniedFeature("transient_nonexcl_queues"))
@@ -167,6 +163,7 @@ func (ch *channel) mayBindQueue(queue, exchange, key string) (q, x, k string, er
 	if err != nil {
 		return "", "", "", err
 	}
+	q = cleanName(q)
 	if queue == "" && key == "" {
 		key = q // EXCH-30
 	}
@@ -209,6 +206,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if err != nil {
 		return err
 	}
+	name = cleanName(name)
 	if err := ch.mayConfigure("queue", name); err != nil {
 		return err
 	}

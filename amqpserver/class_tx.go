@@ -75,7 +75,9 @@ func (ch *channel) txCommit(*wire.TxCommit) error {
 		complete = complete && o != refused
 	}
 	for _, s := range t.settled {
-		settleAll(s.taken, s.outcome)
+		if err := settleAll(s.taken, s.outcome); err != nil {
+			return err
+		}
 	}
 	if !complete {
 		return preconditionFailed("partial tx completion")

@@ -94,7 +94,7 @@ func asCloseError(err error) *closeError {
 	}
 	var e *pocketmq.Error
 	if errors.As(err, &e) {
-		return &closeError{code: uint16(e.Code), text: e.Text}
+		return &closeError{code: uint16(e.Code), text: e.Text, noMethod: e.Code == pocketmq.CodeInternalError}
 	}
 	if errors.Is(err, context.Canceled) {
 		return nil

@@ -54,7 +54,8 @@ func (f Fault) Error() string { return "amqpserver: " + string(f) }
 // While f runs nothing else happens in this direction of the connection, so f may
 // wait, to be a slow server or a stalled one, as long as the method's Context has
 // not ended. It may be called by several goroutines at once. A method that is
-// malformed is not shown.
+// malformed is not shown. While there is an interceptor, acks that come after a
+// message that waits for room in a queue of this process's wait, too.
 func (s *Server) Intercept(f func(*Method) error) {
 	if f == nil {
 		s.interceptor.Store(nil)

@@ -212,3 +212,28 @@ func TestCancelConsumers(t *testing.T) { // CONS-17
 		require.ErrorIs(t, s.CancelConsumers("nope", q), amqpserver.ErrNoVHost)
 	})
 }
+
+// A message that waits for room waits with an interceptor, too, and what comes after
+// it is seen in order.
+func TestInterceptWhileAPublishWaits(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		take := s.full(t, "full", 1)
+		c := s.channel(t)
+		q := c.declare()
+		c.publish(1, "", q, "m")
+		c.send(1, &wire.BasicGet{Queue: q})
+		c.got(1)
+		var seen []string
+		s.Intercept(func(m *amqpserver.Method) error {
+			seen = append(seen, m.Name)
+			return nil
+		})
+		c.publish(1, "", "full", "waits")
+		c.send(1, &wire.BasicAck{DeliveryTag: 1}, &wire.BasicQos{})
+		synctest.Wait()
+		require.Equal(t, []string{"basic.publish"}, seen)
+		take()
+		expect[*wire.BasicQosOk](c, 1)
+		require.Equal(t, []string{"basic.publish", "basic.ack", "basic.qos", "basic.qos-ok"}, seen)
+	})
+}

@@ -119,7 +119,8 @@ func Delay(d time.Duration, name string) func(*Method) error {
 
 // Hold returns a fault that keeps every method of this name until release is called,
 // and with it all that follows it in the same direction of the connection: a stalled
-// broker. What was kept then goes its way.
+// broker. What was kept then goes its way. In a bubble of testing/synctest it must be
+// called inside.
 func Hold(name string) (fault func(*Method) error, release func()) {
 	released := make(chan struct{})
 	fault = func(m *Method) error {

@@ -71,7 +71,7 @@ var areas = []area{
 }
 
 // patience is how long the suite waits for what must come.
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // kit is what a case works with: a client, and helpers that fail the test.
 type kit struct {

@@ -53,13 +53,6 @@ var needManagement = []string{
 // pass here, too.
 var tooSlow = []string{"TestChannelCounterShouldNotPanicIssue136"}
 
-// notYet are tests of what pocketmq refuses so far, by the feature.
-var notYet = map[string]string{
-	"TestDeclareArgsRejectToDeadLetterQueue": "x-dead-letter-exchange",
-	"TestDeclareArgsXMessageTTL":             "x-message-ttl",
-	"TestRabbitMQQueueTTLGet":                "x-message-ttl",
-}
-
 // What amqp091-go's own tests expect of RabbitMQ, pocketmq does: each of them
 // that passes against RabbitMQ passes against the standalone pocketmq.
 func TestTheClientsOwnTestSuite(t *testing.T) {
@@ -71,11 +64,7 @@ func TestTheClientsOwnTestSuite(t *testing.T) {
 		len(rabbit.passed()), len(rabbit.tests), rabbit.took, len(pocket.passed()), len(pocket.tests), pocket.took, len(needManagement))
 	assert.Greater(t, len(rabbit.passed()), 200, "the suite itself ran")
 	for _, name := range append(rabbit.passed(), tooSlow...) {
-		want := "pass"
-		if feature := notYet[name]; feature != "" {
-			want = "fail" // if it passes, take it off the list
-		}
-		if !assert.Equal(t, want, pocket.tests[name], "%s", name) {
+		if !assert.Equal(t, "pass", pocket.tests[name], "%s", name) {
 			t.Log(pocket.output[name])
 		}
 	}

@@ -330,8 +330,8 @@ func (s *subscription) Cancel() {
 		return
 	}
 	go func() { // what is held may be settled, or be lost
-		closed := ch.NotifyClose(make(chan *amqp.Error, 1))
-		<-closed
+		for range ch.NotifyClose(make(chan *amqp.Error, 1)) {
+		}
 		s.release()
 	}()
 }

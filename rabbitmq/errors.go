@@ -17,6 +17,8 @@ var (
 	errNilContext     = hook.Error(pocketmq.ErrInvalid, pocketmq.CodeSyntaxError, "the context is nil; use context.Background()")
 	errConnectionLost = hook.Error(pocketmq.ErrConnectionLost, pocketmq.CodeConnectionForced,
 		"the connection that the delivery came over is lost; the message is back in its queue")
+	errUnknown = hook.Error(pocketmq.ErrConnectionLost, pocketmq.CodeConnectionForced,
+		"the connection that the message was sent over is lost; whether it has arrived is unknown")
 )
 
 func notSupported(format string, args ...any) error {
@@ -70,6 +72,9 @@ func reason(e *amqp.Error) string {
 func dialError(err error) error {
 	if e, ok := verdict(err); ok {
 		return e
+	}
+	if errors.Is(err, amqp.ErrCredentials) {
+		return hook.Error(pocketmq.ErrAccessRefused, pocketmq.CodeAccessRefused, "the broker does not accept this user and password")
 	}
 	return fmt.Errorf("pocketmq: connecting to RabbitMQ: %w", err)
 }

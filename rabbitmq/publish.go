@@ -39,18 +39,51 @@ func (c *Client) Publish(ctx context.Context, exchange, key string, m *pocketmq.
 	}
 	defer c.end()
 	for {
-		conn, err := c.publisher(ctx)
+		wait, err := c.send(ctx, p)
 		if err == nil {
-			err = conn.publish(ctx, p)
+			err = wait(ctx)
 		}
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return interrupted("waiting for the broker to confirm a message, which may have arrived", ctx.Err())
-		case errors.Is(err, errAgain):
-		default:
+		case !errors.Is(err, errAgain):
 			return err
+		}
+	}
+}
+
+var _ pocketmq.Sender = (*Client)(nil)
+
+// Send is described at pocketmq.Sender. It waits as Publish does while there is no
+// connection, or the broker takes no messages. The function that it returns must
+// be called once, for Shutdown waits for it.
+func (c *Client) Send(ctx context.Context, exchange, key string, m *pocketmq.Message, opts ...pocketmq.PublishOption) (func(context.Context) error, error) {
+	if err := c.check(ctx); err != nil {
+		return nil, err
+	}
+	p, err := newPublication(exchange, key, m, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.begin(); err != nil {
+		return nil, err
+	}
+	for {
+		wait, err := c.send(ctx, p)
+		switch {
+		case err == nil:
+			return func(ctx context.Context) error {
+				defer c.end()
+				if err := wait(ctx); !errors.Is(err, errAgain) {
+					return interrupted("waiting for the broker to confirm a message, which may have arrived", err)
+				}
+				return errUnknown
+			}, nil
+		case ctx.Err() != nil || !errors.Is(err, errAgain):
+			c.end()
+			return nil, interrupted("sending a message", err)
 		}
 	}
 }
@@ -147,36 +180,54 @@ func (c *Client) publishingLink() *link {
 	return c.publishing
 }
 
-// publish publishes a message once and waits for the broker's answer.
-func (c *connection) publish(ctx context.Context, p *publication) error {
-	if p.alone {
-		return c.publishAlone(ctx, p)
-	}
-	o, err := c.outletOf(ctx, p.exchange)
+// send sends a message once, and returns what waits for the broker's answer.
+func (c *Client) send(ctx context.Context, p *publication) (func(context.Context) error, error) {
+	conn, err := c.publisher(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = o.publish(ctx, p)
+	if p.alone {
+		return conn.sendAlone(ctx, p)
+	}
+	o, err := conn.outletOf(ctx, p.exchange)
+	if err != nil {
+		return nil, err
+	}
+	r, err := o.send(ctx, p)
+	if err != nil {
+		return nil, p.next(err)
+	}
+	return func(ctx context.Context) error { return p.next(o.wait(ctx, r)) }, nil
+}
+
+// next is what an error on a shared outlet means: if somebody's message was
+// refused, next time each is told about its own.
+func (p *publication) next(err error) error {
 	if errors.As(err, new(*refusal)) {
-		// Somebody's message was refused: next time each is told about its own.
 		p.alone = true
 		return errAgain
 	}
 	return err
 }
 
-func (c *connection) publishAlone(ctx context.Context, p *publication) error {
+func (c *connection) sendAlone(ctx context.Context, p *publication) (func(context.Context) error, error) {
 	o, err := c.takeOutlet(ctx)
 	if err != nil {
+		return nil, err
+	}
+	finish := func(ctx context.Context, err error) error {
+		c.giveOutlet(o, ctx.Err() == nil)
+		var r *refusal
+		if errors.As(err, &r) {
+			return r.verdict
+		}
 		return err
 	}
-	err = o.publish(ctx, p)
-	c.giveOutlet(o, ctx.Err() == nil)
-	var r *refusal
-	if errors.As(err, &r) {
-		return r.verdict
+	r, err := o.send(ctx, p)
+	if err != nil {
+		return nil, finish(ctx, err)
 	}
-	return err
+	return func(ctx context.Context) error { return finish(ctx, o.wait(ctx, r)) }, nil
 }
 
 // refusal is the error of messages on a channel that the broker closed because of
@@ -188,7 +239,13 @@ func (r *refusal) Error() string { return r.verdict.Error() }
 // request asks an outlet to send a message.
 type request struct {
 	*publication
-	sent chan *amqp.DeferredConfirmation // gets nil if it could not be sent
+	sent chan sent
+}
+
+// sent is how sending went.
+type sent struct {
+	confirm *amqp.DeferredConfirmation
+	err     error
 }
 
 // outlet is a channel that publishes with confirms.
@@ -245,51 +302,56 @@ func (o *outlet) write() {
 		select {
 		case p := <-o.requests:
 			confirm, err := o.channel.PublishWithDeferredConfirm(p.exchange, p.key, p.mandatory, false, p.message)
-			if err != nil {
-				o.conn.endedBy(err)
-				confirm = nil
-			}
-			p.sent <- confirm
+			p.sent <- sent{confirm, err}
 		case <-o.closed:
 			return
 		}
 	}
 }
 
-// publish publishes a message and waits for the broker's answer.
-func (o *outlet) publish(ctx context.Context, p *publication) error {
-	r := request{p, make(chan *amqp.DeferredConfirmation, 1)}
+// send hands a message to be sent after those before it.
+func (o *outlet) send(ctx context.Context, p *publication) (request, error) {
+	r := request{p, make(chan sent, 1)}
 	select {
 	case o.requests <- r:
+		return r, nil
 	case <-o.closed:
-		return o.reason
+		return r, o.reason
 	case <-ctx.Done():
-		return ctx.Err()
+		return r, ctx.Err()
 	}
-	var confirm *amqp.DeferredConfirmation
+}
+
+// wait waits for the broker's answer.
+func (o *outlet) wait(ctx context.Context, r request) error {
+	var s sent
 	select {
-	case confirm = <-r.sent:
+	case s = <-r.sent:
 	case <-o.closed:
 		return o.reason
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if confirm == nil {
+	switch {
+	case s.err == nil:
+	case o.conn.endedBy(s.err):
 		return o.whyNot(ctx)
+	default:
+		return s.err // of amqp091 itself
 	}
 	select {
-	case <-confirm.Done():
+	case <-s.confirm.Done():
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	if confirm.Acked() {
-		return o.returned(p)
+	if s.confirm.Acked() {
+		return o.returned(r.publication)
 	}
 	if o.channel.IsClosed() {
 		return o.whyNot(ctx)
 	}
 	return hook.Error(pocketmq.ErrQueueFull, pocketmq.CodeResourceError,
-		fmt.Sprintf("the broker refused a message to exchange '%s' with routing key '%s': a queue is full", p.exchange, p.key))
+		fmt.Sprintf("the broker refused a message to exchange '%s' with routing key '%s': a queue is full", r.exchange, r.key))
 }
 
 // whyNot is the error of a message that a channel which was closed left behind.

@@ -30,6 +30,7 @@ const (
 	gone    state = iota // not subscribed
 	active               // in its turn; may turn out to have no credit left
 	blocked              // met without credit; joins the end of its turn when it gets some
+	standby              // gets nothing: another is the single active consumer
 )
 
 // A Gate is a prefetch limit that several consumers share.

@@ -1,7 +1,9 @@
 package fifo
 
 import (
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
@@ -13,7 +15,16 @@ import (
 type model struct {
 	waiting   []Entry[int]
 	places    uint64
-	limit     int
+	limit     int   // of the length
+	bytes     int64 // limit of the sum of all that waits; negative = none
+	returns   int   // limit of these; negative = none
+	now       int64
+	levels    byte // of priorities
+	place     Place
+	first     uint64
+	single    bool // only one consumer gets messages
+	active    *modelConsumer
+	dead      []Dead[int]
 	line      []*modelConsumer // those who may still have credit, in turn
 	consumers []*modelConsumer
 }
@@ -29,13 +40,26 @@ type modelConsumer struct {
 
 func (m *model) wait(e Entry[int]) {
 	m.waiting = append(m.waiting, e)
-	slices.SortFunc(m.waiting, func(a, b Entry[int]) int { return int(a.Seq) - int(b.Seq) })
+	slices.SortFunc(m.waiting, func(a, b Entry[int]) int {
+		return cmp.Or(int(b.Priority)-int(a.Priority), int(a.Seq)-int(b.Seq))
+	})
 }
 
 // next returns whose turn it is: the first in line of the highest priority.
 func (m *model) next() *modelConsumer {
+	if m.single && !slices.Contains(m.consumers, m.active) {
+		m.active = nil
+		for _, c := range m.consumers {
+			if m.active == nil || c.priority > m.active.priority {
+				m.active = c
+			}
+		}
+	}
 	var best *modelConsumer
 	for _, c := range m.line {
+		if m.single && c != m.active {
+			continue
+		}
 		if best == nil || c.priority > best.priority {
 			best = c
 		}
@@ -47,9 +71,35 @@ func (m *model) leaveLine(c *modelConsumer) {
 	m.line = slices.DeleteFunc(m.line, func(x *modelConsumer) bool { return x == c })
 }
 
+// expire buries what has expired at the head, and nowhere else.
+func (m *model) expire() {
+	for len(m.waiting) > 0 && m.waiting[0].Expires > 0 && m.waiting[0].Expires <= m.now {
+		m.bury(m.waiting[0], Expired)
+		m.waiting = m.waiting[1:]
+	}
+}
+
+func (m *model) bury(e Entry[int], why Reason) { m.dead = append(m.dead, Dead[int]{e, why}) }
+
+func (m *model) weight() (n int64) {
+	for _, e := range m.waiting {
+		n += int64(size(e.Value))
+	}
+	return n
+}
+
+func (m *model) fits(v int) bool {
+	return len(m.waiting) < m.limit && (m.bytes < 0 || m.weight()+int64(size(v)) <= m.bytes)
+}
+
+func size(v int) int { return v % 4 }
+
 func (m *model) dispatch() {
-	for len(m.waiting) > 0 && len(m.line) > 0 {
+	for m.expire(); len(m.waiting) > 0; m.expire() {
 		c := m.next()
+		if c == nil {
+			return
+		}
 		m.leaveLine(c)
 		if c.prefetch > 0 && c.unacked == c.prefetch {
 			c.blocked = true
@@ -92,11 +142,38 @@ type both struct {
 	mayWake bool // asked to be woken
 }
 
+// newPair returns an empty queue with limits that depend on kind.
+func newPair(kind byte) *pair {
+	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200,
+		place: Place(kind % 3), places: firstPlace}
+	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Failures: m.returns, Place: m.place, KeepDead: true}
+	if m.bytes >= 0 {
+		limits.Size = size
+	}
+	p := &pair{q: New[int](limits, nil), m: m}
+	if m.levels > 0 {
+		p.q.SetPrompt()
+	}
+	if m.single {
+		p.q.SetSingle(false)
+	}
+	return p
+}
+
 func (p *pair) step(op, arg byte) {
-	p.history = append(p.history, fmt.Sprintf("%d(%d)", op%11, arg))
-	switch op % 11 {
-	case 0, 1, 2:
-		p.push()
+	p.history = append(p.history, fmt.Sprintf("%d(%d)", op%12, arg))
+	switch op % 12 {
+	case 0, 1:
+		p.push(0, arg)
+	case 2:
+		p.push(arg, arg/8)
+	case 11:
+		p.m.now += int64(arg % 8)
+		if p.q.Timed() {
+			p.q.At(p.m.now)
+		}
+		p.m.dispatch()
+		p.q.Dispatch()
 	case 3:
 		p.subscribe(arg)
 	case 4, 5:
@@ -123,19 +200,39 @@ func (p *pair) woken(c *Consumer[int]) {
 	b.mayWake = false
 }
 
-func (p *pair) push() {
+// push publishes a message that expires soon, or never.
+func (p *pair) push(soon, priority byte) {
 	p.value++
-	if p.q.Full() {
+	if !p.q.Fits(&p.value) {
 		p.q.Dispatch()
 	}
-	if p.q.Full() != (p.m.limit >= 0 && len(p.m.waiting) >= p.m.limit) {
-		panic("Full differs")
-	}
-	if c := p.q.Push(&p.value); c != nil {
-		p.woken(c)
+	if p.q.Fits(&p.value) != p.m.fits(p.value) {
+		panic("Fits differs")
 	}
 	p.m.places++
-	p.m.wait(Entry[int]{Value: p.value, Seq: p.m.places})
+	e := Entry[int]{Value: p.value, Seq: p.m.places}
+	if p.m.levels > 0 {
+		e.Priority = priority % p.m.levels * 85
+	}
+	if soon > 0 {
+		e.Expires = p.m.now + int64(soon%8)
+	}
+	if e.Expires != 0 {
+		p.q.SetPrompt()
+		p.q.At(p.m.now)
+	}
+	if c := p.q.Push(&p.value, e.Expires, e.Priority); c != nil {
+		p.woken(c)
+	}
+	// With a consumer that can take it at once a message does not expire (TTL-6).
+	if now := p.m.now; len(p.m.waiting) == 0 {
+		p.m.now = 0
+		p.m.wait(e)
+		p.m.dispatch()
+		p.m.now = now
+	} else {
+		p.m.wait(e)
+	}
 	p.m.dispatch()
 }
 
@@ -153,6 +250,7 @@ func (p *pair) subscribe(arg byte) {
 	}
 	p.both = append(p.both, b)
 	p.m.consumers = append(p.m.consumers, b.m)
+	p.m.next() // of a single active consumer there is one at once
 	p.m.line = append(p.m.line, b.m)
 	p.m.dispatch()
 }
@@ -219,10 +317,13 @@ func (p *pair) settle(arg byte) {
 		p.q.Ack(b.c, n)
 		p.q.Dispatch()
 	case 2:
-		p.q.Reject(b.c, n)
+		for _, e := range some {
+			p.q.Reject(b.c, e)
+			p.m.bury(e, Rejected)
+		}
 		p.q.Dispatch()
 	case 3:
-		slices.Reverse(some) // the order in which they come back is of no account
+		slices.Reverse(some) // the order in which they come back is of no account, if they go to their places
 		p.q.Dispatch()
 		for _, e := range some {
 			p.q.Return(b.c, e)
@@ -236,6 +337,18 @@ func (p *pair) settle(arg byte) {
 func (p *pair) back(entries []Entry[int]) {
 	for _, e := range entries {
 		e.Returns++
+		if p.m.returns >= 0 && int(e.Returns) > p.m.returns {
+			p.m.bury(e, DeliveryLimit)
+			continue
+		}
+		switch p.m.place {
+		case ReturnOrder:
+			p.m.first++
+			e.Seq = p.m.first
+		case Back:
+			p.m.places++
+			e.Seq = p.m.places
+		}
 		p.m.wait(e)
 	}
 }
@@ -260,6 +373,7 @@ func (p *pair) get(arg byte) {
 	if ok {
 		p.m.waiting = p.m.waiting[1:]
 		p.got = append(p.got, e)
+		p.m.expire()
 	}
 }
 
@@ -280,6 +394,7 @@ func (p *pair) unsubscribe(arg byte) {
 	p.m.leaveLine(b.m)
 	p.m.consumers = slices.DeleteFunc(p.m.consumers, func(c *modelConsumer) bool { return c == b.m })
 	b.m.inbox, b.gone, b.m.blocked = nil, true, false
+	p.m.next()
 	p.m.dispatch()
 }
 
@@ -291,11 +406,14 @@ func (p *pair) rare(arg byte) {
 			panic("Purge differs")
 		}
 		p.m.waiting = nil
-	case len(p.m.waiting) > 0:
-		if e := p.q.DropHead(); e != p.m.waiting[0] {
-			panic("DropHead differs")
+	default:
+		p.q.Trim()
+		for len(p.m.waiting) > p.m.limit || p.m.bytes >= 0 && p.m.weight() > p.m.bytes {
+			p.m.bury(p.m.waiting[0], MaxLength)
+			p.m.waiting = p.m.waiting[1:]
 		}
-		p.m.waiting = p.m.waiting[1:]
+		p.m.dispatch()
+		p.q.Dispatch()
 	}
 }
 
@@ -314,6 +432,10 @@ func (p *pair) compare(look bool) {
 	if len(p.m.consumers) == 1 && !look {
 		return
 	}
+	if dead := p.q.Dead(); !slices.Equal(dead, p.m.dead) {
+		panic(fmt.Sprintf("dead %v, want %v", dead, p.m.dead))
+	}
+	p.m.dead = nil
 	if p.q.Ready() != len(p.m.waiting) || len(p.q.consumers) != len(p.m.consumers) {
 		panic("the numbers of messages or consumers differ")
 	}
@@ -326,18 +448,38 @@ func (p *pair) compare(look bool) {
 
 // FuzzQueue compares the queue with the model after every step.
 func FuzzQueue(f *testing.F) {
-	f.Add([]byte{3, 6, 0, 0, 0, 0, 4, 1, 6, 0, 9, 0})
-	f.Add([]byte{0, 0, 3, 4, 3, 5, 0, 0, 4, 0, 6, 3, 6, 3, 10, 1, 8, 1, 8, 0})
-	f.Fuzz(func(t *testing.T, program []byte) {
-		p := &pair{q: New[int](3, nil), m: model{limit: 3}}
-		defer func() {
-			if r := recover(); r != nil {
-				t.Fatalf("%v\nafter %v", r, p.history)
-			}
-		}()
-		for i := 0; i+1 < len(program) && i < 2000; i += 2 {
-			p.step(program[i], program[i+1])
-			p.compare(program[i]%32 > 11)
+	f.Add([]byte{0, 3, 6, 0, 0, 0, 0, 4, 1, 6, 0, 9, 0})
+	f.Add([]byte{0, 0, 0, 3, 4, 3, 5, 0, 0, 4, 0, 6, 3, 6, 3, 10, 1, 8, 1, 8, 0})
+	f.Fuzz(compareAll)
+}
+
+// TestQueueDoesWhatTheModelDoes is FuzzQueue with programs that are long, which a
+// fuzzer does not come to by itself in a short time.
+func TestQueueDoesWhatTheModelDoes(t *testing.T) {
+	seed := rand.Uint64()
+	t.Logf("seed %d", seed)
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	for range 2000 {
+		program := make([]byte, 1+2*rnd.IntN(150))
+		for i := range program {
+			program[i] = byte(rnd.Uint32())
 		}
-	})
+		compareAll(t, program)
+	}
+}
+
+func compareAll(t *testing.T, program []byte) {
+	if len(program) == 0 {
+		return
+	}
+	p := newPair(program[0])
+	defer func() {
+		if r := recover(); r != nil {
+			t.Fatalf("%v\nkind %d, after %v", r, program[0], p.history)
+		}
+	}()
+	for i := 1; i+1 < len(program) && i < 2000; i += 2 {
+		p.step(program[i], program[i+1])
+		p.compare(program[i]%36 > 11)
+	}
 }

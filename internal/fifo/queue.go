@@ -3,6 +3,7 @@ package fifo
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/pocketmq/pocketmq/internal/ring"
@@ -10,20 +11,66 @@ import (
 
 // Queue is the state of one queue. Make it with New.
 type Queue[T any] struct {
-	returned returned[T] // came back; all of a lower place than the ready ones
-	ready    ring.Ring[Entry[T]]
-	seq      uint64
-	limit    int // most messages waiting, or -1 for any number
-	unacked  int
-	pool     *ring.Pool[Entry[T]]
+	lane[T]           // what waits with priority 0
+	above   *lanes[T] // and with higher ones; nil = never any
+	seq     uint64    // the last place that was given away
+	first   uint64    // the last place that was given away in ReturnOrder
+	moved   uint64    // how many places were given away for Back
+	limits  Limits[T]
+	bytes   int64 // of the messages that wait, if they are limited
+	unacked int
+	pool    *ring.Pool[Entry[T]]
+
+	now    int64 // the time of this step, if timed is set
+	timed  bool  // an entry that expires was pushed
+	prompt bool  // a lone consumer is no exception any more; see SetPrompt
+	dead   []Dead[T]
 
 	consumers []*Consumer[T] // in the order in which they subscribed
-	lone      *Consumer[T]   // the only consumer, if there is one and it has no gate
+	lone      *Consumer[T]   // the only consumer, if there is one, it has no gate, and the queue is not prompt
 	turns     turns[T]
+	single    *single[T] // nil = all consumers get messages
 	woken     []*Consumer[T]
 
 	counts Counts
 }
+
+// Limits bound what a queue holds. Entries that come back may exceed them, as
+// may those that are pushed: nothing is lost to a limit here, the caller looks at
+// Fits and Over, and decides.
+type Limits[T any] struct {
+	Length int   // most messages waiting for a consumer; negative = any number
+	Bytes  int64 // most bytes of these; negative = any number
+
+	// Size is the number of bytes of a message, nil unless Bytes is a limit.
+	Size func(T) int
+
+	// Failures is how often a message may come back by Return; the next time it is
+	// dead. Negative = any number.
+	Failures int
+
+	// Place is where messages go that come back.
+	Place Place
+
+	// KeepDead lets Dead return what died; else it is gone at once.
+	KeepDead bool
+}
+
+// Place is where a message goes that comes back after somebody saw it.
+type Place uint8
+
+// The places.
+const (
+	Original    Place = iota // before everything that was put in later (ACK-9)
+	ReturnOrder              // before all that never left, in the order in which they come back (QQ-9)
+	Back                     // behind all others (QQ-9)
+)
+
+// firstPlace is that of the first message. Those below are for ReturnOrder.
+const firstPlace = 1 << 62
+
+// Unlimited are the limits of a queue without any.
+func Unlimited[T any]() Limits[T] { return Limits[T]{Length: -1, Bytes: -1, Failures: -1} }
 
 // Counts are a queue's running totals. What came in has left, or is ready, or
 // is unacked; Check checks the balance.
@@ -32,62 +79,111 @@ type Counts struct {
 	Delivered   uint64 // entries assigned to a consumer or got, redeliveries included
 	Redelivered uint64 // of these, entries that had been delivered before
 	Acked       uint64 // entries settled for good by an ack
-	Rejected    uint64 // entries settled for good by a reject or nack without requeue
 	Returned    uint64 // entries that came back, whether anybody saw them or not
-	Dropped     uint64 // entries that left from the head because the queue was full
 	Purged      uint64 // entries removed by Purge
+
+	Dead [reasons]uint64 // entries that left otherwise, by reason
 }
 
-// New returns an empty queue for at most limit messages that wait for a
-// consumer (any number if limit is negative), with its storage from pool.
-// Entries that come back may exceed the limit: nothing is ever lost to it here,
-// the caller looks at Full and decides.
-func New[T any](limit int, pool *ring.Pool[Entry[T]]) Queue[T] {
-	return Queue[T]{limit: limit, pool: pool, ready: ring.New(pool)}
+// New returns an empty queue with these limits and its storage from pool.
+func New[T any](limits Limits[T], pool *ring.Pool[Entry[T]]) Queue[T] {
+	return Queue[T]{limits: limits, pool: pool, lane: lane[T]{ready: ring.New(pool)}, seq: firstPlace}
+}
+
+// SetLimits changes the limits. What waits may then exceed them.
+func (q *Queue[T]) SetLimits(limits Limits[T]) {
+	q.limits = limits
+	q.bytes = q.weighAll()
+}
+
+// weighAll is what bytes has to be.
+func (q *Queue[T]) weighAll() (n int64) {
+	if q.limits.Size == nil {
+		return 0
+	}
+	for _, l := range q.lanes() {
+		for e := range l.ready.All() {
+			n += int64(q.limits.Size(e.Value))
+		}
+		for i := range l.returned {
+			n += int64(q.limits.Size(l.returned[i].Value))
+		}
+	}
+	return n
+}
+
+// weigh counts a message that begins to wait, by 1, or does no longer, by -1.
+func (q *Queue[T]) weigh(v *T, by int64) {
+	if q.limits.Size != nil {
+		q.bytes += by * int64(q.limits.Size(*v))
+	}
 }
 
 // Ready is the number of messages that wait for a consumer, as AMQP counts
 // them: unacked ones are not ready.
-func (q *Queue[T]) Ready() int { return q.ready.Len() + len(q.returned) }
+func (q *Queue[T]) Ready() int {
+	n := q.ready.Len() + len(q.returned)
+	if q.above != nil {
+		n += q.above.len
+	}
+	return n
+}
 
 // Unacked is the number of messages that were assigned to a consumer, present
 // or gone, or handed out by Get, and are not settled.
 func (q *Queue[T]) Unacked() int { return q.unacked }
 
-// Limit is the limit that New was given.
-func (q *Queue[T]) Limit() int { return q.limit }
-
 // Full reports whether a further message that no consumer takes at once would
-// exceed the limit.
-func (q *Queue[T]) Full() bool { return q.limit >= 0 && q.Ready() >= q.limit }
+// exceed the limit of the length.
+func (q *Queue[T]) Full() bool { return q.limits.Length >= 0 && q.Ready() >= q.limits.Length }
 
-// Over reports whether more messages are waiting than the limit allows.
-func (q *Queue[T]) Over() bool { return q.limit >= 0 && q.Ready() > q.limit }
+// Fits reports whether a message could wait without exceeding a limit.
+func (q *Queue[T]) Fits(v *T) bool {
+	return !q.Full() && (q.limits.Size == nil || q.bytes+int64(q.limits.Size(*v)) <= q.limits.Bytes)
+}
+
+// Over reports whether more is waiting than the limits allow.
+func (q *Queue[T]) Over() bool {
+	return q.limits.Length >= 0 && q.Ready() > q.limits.Length || q.limits.Size != nil && q.bytes > q.limits.Bytes
+}
 
 // Counts returns the running totals.
 func (q *Queue[T]) Counts() Counts {
 	n := q.counts
-	n.Published = q.seq
+	n.Published = q.seq - firstPlace - q.moved
 	return n
 }
 
-// Push adds a message at the tail and, if nothing else is waiting, assigns it to
+// Push adds a message at the tail of its priority and, if nothing else is waiting, assigns it to
 // the consumer whose turn it is. It returns a consumer to be woken, or nil.
 //
 // A lone consumer is only told that there is something; it fetches as much as
 // its credit allows. Nobody can tell that from an assignment now, and fetching
 // many costs little more than fetching one. Who wants to see the queue as if each
 // had been assigned calls Dispatch.
-func (q *Queue[T]) Push(v *T) *Consumer[T] {
+//
+// The message expires at the time expires, if that is not 0; the caller has called
+// At in this step. Before the first with an expiry or a priority it has called
+// SetPrompt.
+func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	q.seq++
 	c := q.lone
 	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
-			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq})
+			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority})
 		}
 	}
-	e := q.ready.PushBack()
-	e.Value, e.Seq = *v, q.seq
+	l := &q.lane
+	if priority > 0 {
+		l = q.laneOf(priority)
+	}
+	e := l.ready.PushBack()
+	e.Value, e.Seq, e.Priority = *v, q.seq, priority
+	q.weigh(v, 1)
+	if expires != 0 {
+		e.Expires = expires
+		q.expire()
+	}
 	if c == nil || !c.idle || c.OutOfCredit() {
 		return nil
 	}
@@ -97,7 +193,7 @@ func (q *Queue[T]) Push(v *T) *Consumer[T] {
 
 // TryPush is Push for a message that must not wait: it adds the message only if
 // a consumer can take it at once, and reports whether one did.
-func (q *Queue[T]) TryPush(v *T) (wake *Consumer[T], ok bool) {
+func (q *Queue[T]) TryPush(v *T, expires int64, priority uint8) (wake *Consumer[T], ok bool) {
 	if q.Ready() > 0 {
 		return nil, false
 	}
@@ -106,7 +202,7 @@ func (q *Queue[T]) TryPush(v *T) (wake *Consumer[T], ok bool) {
 		return nil, false
 	}
 	q.seq++
-	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq}), true
+	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}), true
 }
 
 // assign gives an entry to a consumer that has paid for it, and returns the
@@ -132,7 +228,11 @@ func (q *Queue[T]) delivered(e *Entry[T]) {
 // Dispatch assigns waiting messages while a consumer has credit. Every step does
 // so, but for those that only concern a lone consumer: Push and Fetch.
 func (q *Queue[T]) Dispatch() {
-	for q.Ready() > 0 {
+	for {
+		q.expire()
+		if q.Ready() == 0 {
+			return
+		}
 		c := q.turns.pick()
 		if c == nil {
 			return
@@ -144,12 +244,83 @@ func (q *Queue[T]) Dispatch() {
 	}
 }
 
-// pop removes the entry at the head.
-func (q *Queue[T]) pop() Entry[T] {
-	if len(q.returned) > 0 {
-		return q.returned.pop()
+// head returns the entry at the head, or nil.
+func (q *Queue[T]) head() *Entry[T] {
+	if q.above != nil && q.above.len > 0 {
+		top, _ := q.above.top()
+		return top.head()
 	}
-	return q.ready.PopFront()
+	return q.lane.head()
+}
+
+// pop removes the entry at the head.
+func (q *Queue[T]) pop() (e Entry[T]) {
+	if q.above != nil && q.above.len > 0 {
+		e = q.above.pop()
+	} else {
+		e = q.lane.pop()
+	}
+	q.weigh(&e.Value, -1)
+	return e
+}
+
+// SetPrompt makes the queue assign messages to a lone consumer as it does to
+// several: at once. It is for queues in which who has what depends on the moment:
+// one that is assigned does not expire any more (TTL-3), and is not overtaken by
+// one of a higher priority (PRIO-5).
+func (q *Queue[T]) SetPrompt() {
+	q.Dispatch()
+	q.prompt = true
+	q.findLone()
+}
+
+// Timed reports whether entries of the queue may expire. If so, each step begins
+// with At.
+func (q *Queue[T]) Timed() bool { return q.timed }
+
+// At tells the queue the time, which never goes back, and removes what has expired
+// at the head. Only there, as in RabbitMQ: what has expired behind a message that
+// has not is still there, but nobody gets it (TTL-4).
+func (q *Queue[T]) At(now int64) {
+	q.now, q.timed = now, true
+	q.expire()
+}
+
+// expire is the last thing that a step does which took the head away.
+func (q *Queue[T]) expire() {
+	if !q.timed {
+		return
+	}
+	for e := q.head(); e != nil && e.Expires != 0 && e.Expires <= q.now; e = q.head() {
+		q.bury(q.pop(), Expired)
+	}
+}
+
+// NextExpiry is when the message at the head expires, or 0.
+func (q *Queue[T]) NextExpiry() int64 {
+	if !q.timed {
+		return 0
+	}
+	if e := q.head(); e != nil {
+		return e.Expires
+	}
+	return 0
+}
+
+// bury ends a message that is not in the queue any more.
+func (q *Queue[T]) bury(e Entry[T], why Reason) {
+	q.counts.Dead[why]++
+	if q.limits.KeepDead {
+		q.dead = append(q.dead, Dead[T]{e, why})
+	}
+}
+
+// Dead returns the messages that died since it was called last, in the order in
+// which they did. They are the caller's.
+func (q *Queue[T]) Dead() []Dead[T] {
+	d := q.dead
+	q.dead = nil
+	return d
 }
 
 // Woken returns the consumers that must be woken since it was called last. The
@@ -175,7 +346,12 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 	q.consumers = append(q.consumers, c)
 	q.findLone()
 	c.inbox = ring.New(q.pool)
-	q.turns.join(c)
+	if q.single == nil {
+		q.turns.join(c)
+	} else {
+		c.state = standby
+		q.elect()
+	}
 	q.Dispatch()
 	return nil
 }
@@ -189,7 +365,7 @@ func (q *Queue[T]) SetGate(c *Consumer[T], gate Gate) {
 
 func (q *Queue[T]) findLone() {
 	q.lone = nil
-	if len(q.consumers) == 1 && q.consumers[0].Gate == nil {
+	if len(q.consumers) == 1 && q.consumers[0].Gate == nil && !q.prompt {
 		q.lone = q.consumers[0]
 	}
 }
@@ -211,6 +387,7 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	}
 	c.state = gone
 	q.turns.prune()
+	q.elect()
 	for _, unseen := range []*ring.Ring[Entry[T]]{fetched, &c.inbox} {
 		for unseen.Len() > 0 {
 			if c.Gate != nil {
@@ -220,6 +397,13 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 		}
 	}
 }
+
+// Waits reports whether there is a message for c that it has credit for, if it is
+// the only one.
+func (q *Queue[T]) Waits(c *Consumer[T]) bool { return q.Ready() > 0 && !c.OutOfCredit() }
+
+// Pending reports whether messages wait that a consumer will get.
+func (q *Queue[T]) Pending() bool { return q.Ready() > 0 && len(q.consumers) > 0 }
 
 // Consumers is the number of consumers.
 func (q *Queue[T]) Consumers() int { return len(q.consumers) }
@@ -251,6 +435,7 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 		for ; n > 0 && len(q.returned) > 0; n-- {
 			e := q.returned.pop()
 			c.unacked++
+			q.weigh(&e.Value, -1)
 			q.delivered(&e)
 			*batch.PushBack() = e
 		}
@@ -262,6 +447,11 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 		c.unacked += n
 		q.unacked += n
 		q.counts.Delivered += uint64(n)
+		if q.limits.Size != nil {
+			for e := range batch.All() {
+				q.weigh(&e.Value, -1)
+			}
+		}
 	}
 }
 
@@ -273,6 +463,7 @@ func (q *Queue[T]) Get() (Entry[T], bool) {
 	}
 	e := q.pop()
 	q.delivered(&e)
+	q.expire()
 	return e, true
 }
 
@@ -286,15 +477,49 @@ func (q *Queue[T]) Ack(c *Consumer[T], n int) {
 	q.credit(c, n)
 }
 
-// Reject is Ack for messages that were refused.
-func (q *Queue[T]) Reject(c *Consumer[T], n int) {
-	q.counts.Rejected += uint64(n)
-	q.credit(c, n)
+// Reject is Ack for a message that was refused.
+func (q *Queue[T]) Reject(c *Consumer[T], e Entry[T]) {
+	q.credit(c, 1)
+	q.bury(e, Rejected)
 }
 
-// Return puts a message that was handed out back to its place, as a redelivery.
+// Return puts a message that was handed out back to its place, as a redelivery,
+// unless it has come back too often (QQ-7).
 func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
 	e.Returns++
+	if limit := q.limits.Failures; limit >= 0 && e.Failures() > limit {
+		q.credit(c, 1)
+		q.bury(e, DeliveryLimit)
+		return
+	}
+	q.replace(c, e)
+}
+
+// Release is Return for a message that was not even tried (QQ-6).
+func (q *Queue[T]) Release(c *Consumer[T], e Entry[T]) {
+	e.Returns++
+	if e.Released < math.MaxUint16 {
+		e.Released++
+	}
+	q.replace(c, e)
+}
+
+// replace puts a message that somebody saw where such messages go.
+func (q *Queue[T]) replace(c *Consumer[T], e Entry[T]) {
+	switch q.limits.Place {
+	case ReturnOrder:
+		q.first++
+		e.Seq = q.first
+	case Back:
+		q.seq++
+		q.moved++
+		e.Seq = q.seq
+		q.counts.Returned++
+		q.credit(c, 1)
+		q.weigh(&e.Value, 1)
+		*q.laneOf(e.Priority).ready.PushBack() = e
+		return
+	}
 	q.Restore(c, e)
 }
 
@@ -303,7 +528,8 @@ func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
 func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
 	q.counts.Returned++
 	q.credit(c, 1) // first the credit, then the message (ACK-11)
-	q.returned.push(e)
+	q.weigh(&e.Value, 1)
+	q.laneOf(e.Priority).returned.push(e)
 }
 
 // credit gives n units back to c, which queues up again if it was blocked.
@@ -316,6 +542,9 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 	if c.state == blocked && n > 0 && !c.OutOfCredit() {
 		q.turns.join(c)
 	}
+	if q.single != nil && c == q.single.active && c.unacked == 0 {
+		q.elect()
+	}
 }
 
 // Unblock tells the queue that c's Gate may have units again: if c was refused
@@ -327,11 +556,19 @@ func (q *Queue[T]) Unblock(c *Consumer[T]) {
 	}
 }
 
-// DropHead removes the message at the head of a queue that is over its limit.
-// It must not be called on an empty queue.
-func (q *Queue[T]) DropHead() Entry[T] {
-	q.counts.Dropped++
-	return q.pop()
+// Trim drops messages from the head until no more wait than the limits allow.
+func (q *Queue[T]) Trim() {
+	for q.Over() {
+		q.bury(q.pop(), MaxLength)
+	}
+	q.expire()
+}
+
+// Refuse lets a message die that is not let in, which no counter counts.
+func (q *Queue[T]) Refuse(v *T) {
+	if q.limits.KeepDead {
+		q.dead = append(q.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength})
+	}
 }
 
 // Purge removes all messages that wait and returns their number (QUEUE-29).
@@ -340,6 +577,8 @@ func (q *Queue[T]) Purge() int {
 	q.counts.Purged += uint64(n)
 	q.ready.Clear()
 	q.returned = nil
+	q.above = nil
+	q.bytes = 0
 	return n
 }
 
@@ -359,20 +598,34 @@ func (q *Queue[T]) Check() error {
 			return errors.New("an inbox holds more than is unacked")
 		case c.Prefetch > 0 && c.unacked > c.Prefetch:
 			return errors.New("more is unacked than the prefetch allows")
-		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && len(q.consumers) > 1:
+		case q.single != nil && c != q.single.active && c.state != standby:
+			return errors.New("a consumer is active beside the single active one")
+		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && (len(q.consumers) > 1 || q.prompt):
 			return errors.New("a message waits beside a consumer with credit")
 		}
 	}
-	for _, e := range q.returned {
-		if front := q.ready.Front(); front != nil && e.Seq > front.Seq {
-			return errors.New("a returned message stands behind a ready one")
+	for _, l := range q.lanes() {
+		if err := l.check(); err != nil {
+			return err
 		}
 	}
+	if q.above != nil {
+		if err := q.above.check(); err != nil {
+			return err
+		}
+	}
+	if bytes := q.weighAll(); bytes != q.bytes {
+		return fmt.Errorf("%d bytes wait, but %d are counted", bytes, q.bytes)
+	}
 	n := q.Counts()
-	if left := n.Acked + n.Rejected + n.Dropped + n.Purged; n.Published-left != uint64(q.Ready()+q.unacked) {
+	left := n.Acked + n.Purged
+	for _, died := range n.Dead {
+		left += died
+	}
+	if n.Published-left != uint64(q.Ready()+q.unacked) {
 		return fmt.Errorf("%d published, %d gone, but %d ready and %d unacked", n.Published, left, q.Ready(), q.unacked)
 	}
-	if back := n.Returned + n.Acked + n.Rejected; n.Delivered-back != uint64(q.unacked) {
+	if back := n.Returned + n.Acked + n.Dead[Rejected] + n.Dead[DeliveryLimit]; n.Delivered-back != uint64(q.unacked) {
 		return fmt.Errorf("%d delivered, %d settled, but %d unacked", n.Delivered, back, q.unacked)
 	}
 	return nil

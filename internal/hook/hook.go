@@ -31,8 +31,8 @@ var (
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, internal, exists bool)
 
-	// QueueExists reports whether a *pocketmq.Broker has a queue of this name.
-	QueueExists func(broker any, name string) bool
+	// Queue describes a queue of a *pocketmq.Broker; its kind is its x-queue-type.
+	Queue func(broker any, name string) (kind string, exists bool)
 
 	// QueueCount returns how many queues a *pocketmq.Broker has.
 	QueueCount func(broker any) int
@@ -43,14 +43,19 @@ var (
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
+	// Connection returns a pocketmq.SessionOption for a connection to a server that
+	// behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It includes
+	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
+	Connection func(version int) any
+
+	// Released is the pocketmq.Outcome of a delivery that goes back without counting
+	// against the delivery limit.
+	Released any
+
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".
 	ReservedName func() any
 
 	// CheckExpiration reports what is wrong with the property expiration of a message.
 	CheckExpiration func(expiration string) error
-
-	// Integer reads an integer of any width from a table. If v is none, why tells
-	// so in RabbitMQ's words.
-	Integer func(v any) (n int64, why string)
 )

@@ -6,25 +6,28 @@ import "context"
 // its methods, its errors, and its consumers, whose messages then come from an
 // Upstream.
 
-// ExchangeConfig, QueueConfig, DeleteConfig and ConsumeConfig are what options
-// say.
-type (
-	ExchangeConfig struct {
-		Passive, Durable, AutoDelete, Internal bool
-		Arguments                              map[string]any
-	}
-	QueueConfig struct {
-		Passive, Durable, AutoDelete, Exclusive bool
-		Arguments                               map[string]any
-	}
-	DeleteConfig  struct{ IfUnused, IfEmpty bool }
-	ConsumeConfig struct {
-		Tag                string
-		Prefetch           int
-		Priority           int32
-		Exclusive, AutoAck bool
-	}
-)
+// ExchangeConfig is what options of DeclareExchange say.
+type ExchangeConfig struct {
+	Passive, Durable, AutoDelete, Internal bool
+	Arguments                              map[string]any
+}
+
+// QueueConfig is what options of DeclareQueue say.
+type QueueConfig struct {
+	Passive, Durable, AutoDelete, Exclusive bool
+	Arguments                               map[string]any
+}
+
+// DeleteConfig is what options of DeleteExchange and DeleteQueue say.
+type DeleteConfig struct{ IfUnused, IfEmpty bool }
+
+// ConsumeConfig is what options of Consume and Handle say, with the defaults.
+type ConsumeConfig struct {
+	Tag                string
+	Prefetch           int
+	Priority           int32
+	Exclusive, AutoAck bool
+}
 
 // The outcomes, as pocketmq.Outcome has them.
 const (
@@ -78,7 +81,7 @@ type Got struct {
 // The functions, with the types that they take and return. The options are
 // slices of the root's option types.
 var (
-	ExchangeOptions func(opts any) ExchangeConfig
+	ExchangeOptions func(opts any) (ExchangeConfig, error)
 	QueueOptions    func(opts any) (QueueConfig, error)
 	BindOptions     func(opts any) map[string]any
 	DeleteOptions   func(opts any) DeleteConfig

@@ -49,7 +49,7 @@ var layers = []layer{
 		thirdParty: []string{uuid, xsync},
 	},
 	{packages: []string{"amqpserver"}, ours: []string{".", "internal/wire", "internal/invariant", "internal/hook", "internal/erlang"}, thirdParty: []string{xsync}},
-	{packages: []string{"management", "brokertest", "journal"}, ours: []string{"."}, thirdParty: []string{uuid, xsync}},
+	{packages: []string{"management", "brokertest", "forward", "journal"}, ours: []string{"."}, thirdParty: []string{uuid, xsync}},
 	{packages: []string{"amqptest"}, ours: []string{".", "amqpserver", "internal/memconn"}},
 	{packages: []string{"cmd/...", "examples/..."}, ours: append([]string{"."}, adapters...)},
 }

@@ -49,7 +49,13 @@ type segment struct {
 }
 
 // New returns an empty log.
-func New[T any](keep Retention) Log[T] { return Log[T]{keep: keep} }
+func New[T any](keep Retention) *Log[T] { return &Log[T]{keep: keep} }
+
+// SetRetention changes what is kept, and removes at once what is not any more.
+func (l *Log[T]) SetRetention(keep Retention, now time.Time) {
+	l.keep = keep
+	l.retain(now.UnixNano())
+}
 
 // Ready is the number of messages that are there.
 func (l *Log[T]) Ready() int { return int(l.next - l.first) }
@@ -64,8 +70,8 @@ func (l *Log[T]) Bytes() int64 { return l.bytes }
 // gone, and are not settled.
 func (l *Log[T]) Unacked() int { return l.unacked }
 
-// Counts returns the running totals. Dropped are the messages that were removed
-// with their segments.
+// Counts returns the running totals. The messages that were removed with their
+// segments died of MaxLength or Expired.
 func (l *Log[T]) Counts() fifo.Counts {
 	n := l.counts
 	n.Published = uint64(l.next)
@@ -110,12 +116,16 @@ func (l *Log[T]) retain(now int64) {
 		end := l.segments[1].first
 		tooLarge := l.keep.MaxBytes >= 0 && l.bytes > l.keep.MaxBytes
 		tooOld := l.keep.MaxAge > 0 && l.at(end-1).time < now-int64(l.keep.MaxAge)
-		if !tooLarge && !tooOld {
+		switch {
+		case tooLarge:
+			l.counts.Dead[fifo.MaxLength] += uint64(end - l.first)
+		case tooOld:
+			l.counts.Dead[fifo.Expired] += uint64(end - l.first)
+		default:
 			return
 		}
 		l.bytes -= l.segments[0].bytes
 		l.segments = l.segments[1:]
-		l.counts.Dropped += uint64(end - l.first)
 		l.truncate(end)
 	}
 }
@@ -202,7 +212,7 @@ func (l *Log[T]) Check() error {
 		return errors.New("the first segment does not begin with the first message")
 	case l.Ready() > 0 && l.block(l.next-1) != len(l.blocks)-1:
 		return errors.New("there are more or fewer blocks than messages need")
-	case uint64(l.next)-l.counts.Dropped-l.counts.Purged != uint64(l.Ready()):
+	case uint64(l.next)-l.counts.Dead[fifo.MaxLength]-l.counts.Dead[fifo.Expired]-l.counts.Purged != uint64(l.Ready()):
 		return errors.New("messages got lost")
 	case l.counts.Delivered-l.counts.Acked-l.counts.Returned != uint64(l.unacked):
 		return errors.New("deliveries got lost")

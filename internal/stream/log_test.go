@@ -19,7 +19,7 @@ func filled(keep Retention, n int) *Log[int] {
 	for i := range n {
 		l.Append(&i, 10, "", start.Add(time.Duration(i)*time.Second))
 	}
-	return &l
+	return l
 }
 
 var everything = Retention{MaxBytes: -1, SegmentBytes: 100}
@@ -79,8 +79,8 @@ func TestRetentionByBytesRemovesWholeSegments(t *testing.T) {
 		t.Errorf("%d messages are left before the third segment is full", l.Ready())
 	}
 	l := filled(keep, 31)
-	if l.Ready() != 21 || l.Bytes() != 210 || l.Counts().Dropped != 10 {
-		t.Errorf("%d messages of %d bytes are left, %d dropped", l.Ready(), l.Bytes(), l.Counts().Dropped)
+	if l.Ready() != 21 || l.Bytes() != 210 || l.Counts().Dead[fifo.MaxLength] != 10 {
+		t.Errorf("%d messages of %d bytes are left, %d dropped", l.Ready(), l.Bytes(), l.Counts().Dead[fifo.MaxLength])
 	}
 }
 
@@ -149,7 +149,7 @@ func TestFilters(t *testing.T) {
 	} {
 		c := &fifo.Consumer[int]{Prefetch: 9}
 		l.Subscribe(c, First, tc.filter)
-		expect(t, "filtered", offsets(&l, c), tc.want...)
+		expect(t, "filtered", offsets(l, c), tc.want...)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestMemoryStaysWithinRetention(t *testing.T) {
 	if read < 3*(messages-64) {
 		t.Errorf("only %d messages were read", read)
 	}
-	runtime.KeepAlive(&l)
+	runtime.KeepAlive(l)
 }
 
 func heap() int64 {

@@ -84,7 +84,7 @@ func (m *model) first() int {
 
 // pair drives the log and the model side by side.
 type pair struct {
-	l       Log[int]
+	l       *Log[int]
 	m       model
 	now     time.Time
 	readers []*both
@@ -290,8 +290,8 @@ func (p *pair) compare() {
 		panic("Bytes differs")
 	case p.l.Unacked() != held:
 		panic("Unacked differs")
-	case p.l.Behind() != behind:
-		panic("Behind differs")
+	case p.l.Pending() != behind:
+		panic("Pending differs")
 	}
 }
 

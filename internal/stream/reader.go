@@ -99,8 +99,20 @@ func (l *Log[T]) Waits(c *fifo.Consumer[T]) bool {
 
 func (l *Log[T]) waits(r *reader[T]) bool { return !r.OutOfCredit() && l.seek(r) }
 
-// Behind reports whether a consumer has not read all that is there for it.
-func (l *Log[T]) Behind() bool { return slices.ContainsFunc(l.readers, l.seek) }
+// Position is the offset of the message that c gets next, or of one before it that
+// its filter does not allow.
+func (l *Log[T]) Position(c *fifo.Consumer[T]) int64 {
+	if r := l.reader(c); r != nil {
+		return max(r.next, l.first)
+	}
+	return l.next
+}
+
+// Consumers is the number of consumers.
+func (l *Log[T]) Consumers() int { return len(l.readers) }
+
+// Pending reports whether a consumer has not read all that is there for it.
+func (l *Log[T]) Pending() bool { return slices.ContainsFunc(l.readers, l.seek) }
 
 // wakeFor wakes the consumers that waited for the message just appended.
 func (l *Log[T]) wakeFor(filter string) {
@@ -141,6 +153,9 @@ func (l *Log[T]) Return(c *fifo.Consumer[T], _ fifo.Entry[T]) {
 	l.counts.Returned++
 	l.credit(c, 1)
 }
+
+// Release is Return.
+func (l *Log[T]) Release(c *fifo.Consumer[T], e fifo.Entry[T]) { l.Return(c, e) }
 
 // Restore is Return for a message that nobody has seen.
 func (l *Log[T]) Restore(c *fifo.Consumer[T], e fifo.Entry[T]) { l.Return(c, e) }

@@ -31,7 +31,9 @@ func TestEveryRuleHasAScenario(t *testing.T) {
 		}
 	}
 	for name, scenarios := range shown {
-		if !slices.ContainsFunc(rules, func(r Rule) bool { return r.Name == name }) {
+		area, _, _ := strings.Cut(name, "-")
+		listed := slices.ContainsFunc(rules, func(r Rule) bool { return strings.HasPrefix(r.Name, area+"-") })
+		if listed && !slices.ContainsFunc(rules, func(r Rule) bool { return r.Name == name }) {
 			t.Errorf("%s shows %s, which is not in rules.txt", scenarios[0].Full(), name)
 		}
 	}

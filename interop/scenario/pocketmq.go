@@ -1,9 +1,11 @@
 package scenario
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -90,20 +92,20 @@ func (n names) options(w *ours) ([]amqpserver.Option, error) {
 		amqpserver.VHost(n.prefix, w.broker(n.prefix)),
 	}
 	for _, g := range n.givens {
-		var o amqpserver.Option
+		var more []amqpserver.Option
 		var err error
 		switch g.Kind {
 		case "user":
-			o, err = n.userOption(g)
+			more, err = n.userOption(g)
 		case "vhost":
-			o, err = n.vhostOption(g, w)
+			more, err = n.vhostOptions(g, w)
 		case "policy", "operator-policy":
 			err = unavailable("policies")
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", g.Pos, err)
 		}
-		opts = append(opts, o)
+		opts = append(opts, more...)
 	}
 	return opts, nil
 }
@@ -111,14 +113,17 @@ func (n names) options(w *ours) ([]amqpserver.Option, error) {
 // unavailable is what a scenario needs that pocketmq does not have.
 func unavailable(what string) error { return fmt.Errorf("not available: pocketmq has no %s", what) }
 
-func (n names) userOption(user Given) (amqpserver.Option, error) {
-	for _, limit := range []string{"max-connections", "max-channels"} {
-		if _, ok := user.Options[limit]; ok {
-			return nil, unavailable("limits of users")
-		}
-	}
+func (n names) userOption(g Given) ([]amqpserver.Option, error) {
+	opts, err := n.userOptions(g)
+	return []amqpserver.Option{amqpserver.User(n.user(g.Name), g.Options.get("password", g.Name), opts...)}, err
+}
+
+func (n names) userOptions(user Given) ([]amqpserver.UserOption, error) {
+	connections, _, err1 := user.Options.number("max-connections")
+	channels, _, err2 := user.Options.number("max-channels")
 	opts := []amqpserver.UserOption{
 		amqpserver.Tags(strings.Split(user.Options["tags"], ",")...),
+		amqpserver.UserMaxConnections(connections), amqpserver.UserMaxChannels(channels),
 		amqpserver.Permissions("no virtual host", "", "", ""), // or everything is permitted
 	}
 	for _, g := range n.givens {
@@ -131,20 +136,20 @@ func (n names) userOption(user Given) (amqpserver.Option, error) {
 			opts = append(opts, amqpserver.TopicPermissions(vhost, g.Options["exchange"], g.Options["write"], g.Options["read"]))
 		}
 	}
-	return amqpserver.User(n.user(user.Name), user.Options.get("password", user.Name), opts...), nil
+	return opts, cmp.Or(err1, err2)
 }
 
-func (n names) vhostOption(g Given, w *ours) (amqpserver.Option, error) {
-	if _, ok := g.Options["max-queues"]; ok {
-		return nil, unavailable("limits of queues")
+func (n names) vhostOptions(g Given, w *ours) ([]amqpserver.Option, error) {
+	connections, ok1, err1 := g.Options.number("max-connections")
+	queues, ok2, err2 := g.Options.number("max-queues")
+	if ok1 && connections == 0 || ok2 && queues == 0 {
+		return nil, unavailable("limits of 0 for virtual hosts")
 	}
-	if max, ok, err := g.Options.number("max-connections"); ok || err != nil {
-		return amqpserver.MaxConnections(max), err
+	opts := []amqpserver.Option{amqpserver.MaxConnections(connections), amqpserver.MaxQueues(queues)} // of each virtual host
+	if g.Name != "/" {
+		opts = append(opts, amqpserver.VHost(n.vhost(g.Name), w.broker(n.vhost(g.Name))))
 	}
-	if g.Name == "/" {
-		return nil, nil
-	}
-	return amqpserver.VHost(n.vhost(g.Name), w.broker(n.vhost(g.Name))), nil
+	return opts, cmp.Or(err1, err2)
 }
 
 func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
@@ -170,8 +175,40 @@ func (w *ours) admin(p *player, words []string) error {
 	case "clear-alarm":
 		w.server.ClearAlarm(alarmReason(words[1]))
 		return nil
+	case "delete-user":
+		return w.server.DeleteUser(p.names.user(words[1]))
+	case "delete-vhost":
+		return w.server.DeleteVHost(p.names.vhost(words[1]))
+	case "set-permissions":
+		return w.setUser(p, words[1], &Given{Kind: "permissions", Name: words[1], Options: options{
+			"vhost": words[2], "configure": words[3], "write": words[4], "read": words[5],
+		}}, words[2])
+	case "clear-permissions":
+		return w.setUser(p, words[1], nil, words[2])
 	}
 	return unavailable(words[0])
+}
+
+// setUser replaces a user's permissions in a virtual host.
+func (w *ours) setUser(p *player, name string, permissions *Given, vhost string) error {
+	n := p.names
+	n.givens = slices.DeleteFunc(slices.Clone(n.givens), func(g Given) bool {
+		return g.Kind == "permissions" && g.Name == name && g.Options.get("vhost", "/") == vhost
+	})
+	if permissions != nil {
+		n.givens = append(n.givens, *permissions)
+	}
+	user := n.given("user", name)
+	if user == nil {
+		return fmt.Errorf("no user %s is given", name)
+	}
+	opts, err := n.userOptions(*user)
+	if err != nil {
+		return err
+	}
+	p.names = n
+	w.server.SetUser(n.user(name), user.Options.get("password", name), opts...)
+	return nil
 }
 
 // alarmReason is what RabbitMQ calls an alarm for memory or disk.

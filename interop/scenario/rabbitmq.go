@@ -3,7 +3,6 @@ package scenario
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -103,42 +103,15 @@ func (r *RabbitMQ) eval(format string, args ...any) error {
 }
 
 // Prepare makes the virtual hosts, users and all else that scenarios are given,
-// for the names that they are to be played with.
+// for the names that they are to be played with. It calls what rabbitmqctl does, in
+// one go: a command takes half a second, and two imports of definitions at once may
+// hang RabbitMQ.
 func (r *RabbitMQ) Prepare(all []names) error {
-	d := definitions{"rabbitmq_version": r.Version}
+	var calls []string
 	for _, n := range all {
-		d.add(n, r.user)
+		calls = append(calls, n.calls(r.user)...)
 	}
-	b, err := json.Marshal(d)
-	if err != nil {
-		return err
-	}
-	// rabbitmqctl import_definitions reads files of the node's machine only, from 4.0 on. Two
-	// imports at once, by two runs of these tests, may leave one waiting for ever.
-	if err := r.eval(`ok = global:trans({scenarios, self()}, fun() -> rabbit_definitions:import_raw(base64:decode("%s")) end, [node()]).`,
-		base64.StdEncoding.EncodeToString(b)); err != nil {
-		return err
-	}
-	return r.await(all[len(all)-1])
-}
-
-// await waits until a virtual host can be entered: importing goes on in the
-// background.
-func (r *RabbitMQ) await(n names) error {
-	var last []string
-	for start := time.Now(); time.Since(start) < patience; time.Sleep(20 * time.Millisecond) {
-		s := &Scenario{Steps: []Step{{Lines: []string{"conn a"}}}}
-		n.givens = nil
-		t := play(s, &theirs{RabbitMQ: r, patience: time.Millisecond}, n, nil, nil)
-		if t.Err != nil {
-			return t.Err
-		}
-		last = t.Steps[len(t.Steps)-1].lines()
-		if len(last) > 0 && strings.Contains(last[0], "flow-ok") {
-			return nil
-		}
-	}
-	return fmt.Errorf("the virtual host %s cannot be entered: %q", n.prefix, last)
+	return r.eval("%s, ok.", strings.Join(calls, ",\n"))
 }
 
 // Clean removes what Prepare made for names with a prefix.
@@ -149,80 +122,96 @@ func (r *RabbitMQ) Clean(prefix string) error {
 			|| U <- rabbit_auth_backend_internal:list_users(), N <- [proplists:get_value(user, U)], Ours(N)], ok.`, prefix, len(prefix))
 }
 
-// definitions are what rabbitmqctl imports, in JSON.
-type definitions map[string]any
-
-func (d definitions) list(kind string, entry map[string]any) {
-	all, _ := d[kind].([]map[string]any)
-	d[kind] = append(all, entry)
+// call is an Erlang expression that must succeed. Its last argument is who calls.
+func call(function string, args ...any) string {
+	var words []string
+	for _, a := range args {
+		if s, ok := a.(string); ok {
+			a = erlangBinary(s)
+		}
+		words = append(words, fmt.Sprint(a))
+	}
+	return fmt.Sprintf("ok = %s(%s, <<\"scenarios\">>)", function, strings.Join(words, ", "))
 }
 
-// limits are those of a Given that has any.
-func limits(o options) map[string]any {
-	l := map[string]any{}
+// erlangBinary is a string in Erlang.
+func erlangBinary(s string) string {
+	octets := make([]string, len(s))
+	for i := range len(s) {
+		octets[i] = strconv.Itoa(int(s[i]))
+	}
+	return "<<" + strings.Join(octets, ",") + ">>"
+}
+
+// calls make what a scenario is given.
+func (n names) calls(guest string) []string {
+	const users, policies = "rabbit_auth_backend_internal:", "rabbit_policy:"
+	vhost := func(name string) []string {
+		return []string{call("rabbit_vhost:add", name), call(users+"set_permissions", guest, name, ".*", ".*", ".*")}
+	}
+	all := vhost(n.prefix)
+	for _, kind := range givenKinds { // permissions need users, and those need virtual hosts
+		for _, g := range n.givens {
+			if g.Kind != kind {
+				continue
+			}
+			host, o, name := n.vhost(g.Options.get("vhost", "/")), g.Options, n.user(g.Name)
+			switch kind {
+			case "vhost":
+				if g.Name != "/" {
+					all = append(all, vhost(n.vhost(g.Name))...)
+				}
+				if l := limits(o); l != "{}" {
+					all = append(all, call("rabbit_vhost_limit:parse_set", n.vhost(g.Name), l))
+				}
+			case "user":
+				all = append(all, call(users+"add_user", name, o.get("password", g.Name)))
+				if o["tags"] != "" {
+					all = append(all, call(users+"set_tags", name, erlang("["+o["tags"]+"]")))
+				}
+				if l := limits(o); l != "{}" {
+					all = append(all, call(users+"set_user_limits", name, l))
+				}
+			case "permissions":
+				all = append(all, call(users+"set_permissions", name, host, o["configure"], o["write"], o["read"]))
+			case "topic-permissions":
+				all = append(all, call(users+"set_topic_permissions", name, host, o["exchange"], o["write"], o["read"]))
+			case "policy", "operator-policy":
+				set := map[string]string{"policy": "parse_set", "operator-policy": "parse_set_op"}[kind]
+				all = append(all, call(policies+set, host, g.Name, o.get("pattern", ".*"), o.get("definition", "{}"),
+					o.get("priority", "0"), o.get("apply-to", "all")))
+			}
+		}
+	}
+	return all
+}
+
+// erlang is an argument as Erlang writes it.
+type erlang string
+
+var givenKinds = []string{"vhost", "user", "permissions", "topic-permissions", "policy", "operator-policy"}
+
+// limits are those of a Given, in JSON.
+func limits(o options) string {
+	l := map[string]int{}
 	for _, name := range []string{"max-connections", "max-channels", "max-queues"} {
 		if n, ok, err := o.number(name); ok && err == nil {
 			l[name] = n
 		}
 	}
-	return l
-}
-
-func (d definitions) add(n names, guest string) {
-	d.vhost(n.prefix, guest)
-	for _, g := range n.givens {
-		vhost := n.vhost(g.Options.get("vhost", "/"))
-		switch g.Kind {
-		case "user":
-			d.list("users", map[string]any{
-				"name": n.user(g.Name), "password": g.Options.get("password", g.Name),
-				"tags": g.Options["tags"], "limits": limits(g.Options),
-			})
-		case "vhost":
-			d.vhost(n.vhost(g.Name), guest)
-			if l := limits(g.Options); len(l) > 0 {
-				d.list("parameters", map[string]any{"vhost": n.vhost(g.Name), "component": "vhost-limits", "name": "limits", "value": l})
-			}
-		case "permissions":
-			d.list("permissions", map[string]any{
-				"user": n.user(g.Name), "vhost": vhost,
-				"configure": g.Options["configure"], "write": g.Options["write"], "read": g.Options["read"],
-			})
-		case "topic-permissions":
-			d.list("topic_permissions", map[string]any{
-				"user": n.user(g.Name), "vhost": vhost,
-				"exchange": g.Options["exchange"], "write": g.Options["write"], "read": g.Options["read"],
-			})
-		case "policy", "operator-policy":
-			d.policy(g, vhost)
-		}
-	}
-}
-
-func (d definitions) vhost(name, guest string) {
-	d.list("vhosts", map[string]any{"name": name})
-	d.list("permissions", map[string]any{"user": guest, "vhost": name, "configure": ".*", "write": ".*", "read": ".*"})
-}
-
-func (d definitions) policy(g Given, vhost string) {
-	p := map[string]any{
-		"name": g.Name, "vhost": vhost, "pattern": g.Options.get("pattern", ".*"), "priority": 0,
-		"apply-to": g.Options.get("apply-to", "all"), "definition": json.RawMessage(g.Options.get("definition", "{}")),
-	}
-	if priority, ok, err := g.Options.number("priority"); ok && err == nil {
-		p["priority"] = priority
-	}
-	if g.Kind == "policy" {
-		d.list("policies", p)
-		return
-	}
-	d.list("parameters", map[string]any{"vhost": vhost, "component": "operator_policy", "name": g.Name, "value": p})
+	b, _ := json.Marshal(l) // numbers
+	return string(b)
 }
 
 // Play plays a scenario on RabbitMQ and waits in each step for the answers that
 // are expected, which it need not get. It plays it again with more patience when
 // they did not come: only what differs however long one waits does differ.
 func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step int) []string) (t Transcript, err error) {
+	return r.play(s, n, expected, time.Second, 3)
+}
+
+// play is Play with so much patience for the first attempt, which doubles with each.
+func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step int) []string, patience time.Duration, attempts int) (t Transcript, err error) {
 	if s.Global {
 		r.running.Lock()
 		defer r.running.Unlock()
@@ -235,7 +224,7 @@ func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step
 		if err != nil {
 			return t, err
 		}
-		w := &theirs{RabbitMQ: r, patience: time.Second << attempt, delay: 12 * time.Millisecond << (2 * attempt)}
+		w := &theirs{RabbitMQ: r, patience: patience << attempt, delay: 12 * time.Millisecond << (2 * attempt)}
 		same := true
 		t = play(s, w, names, expected, func(step int, a Answers) bool {
 			same = equal(a.lines(), expected(step))
@@ -247,9 +236,6 @@ func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step
 	}
 	return t, nil
 }
-
-// attempts are how often a scenario is played that differs.
-const attempts = 3
 
 // theirs is RabbitMQ, as patient as it takes.
 type theirs struct {

@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"regexp"
 	"slices"
@@ -17,15 +18,15 @@ import (
 // after which the order of answers is a matter of chance are left out.
 func Random(t *testing.T, seed uint64, steps int, n names, version string) *Scenario {
 	t.Helper()
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), s: &Scenario{
+	g := &generator{Rand: rand.New(rand.NewPCG(seed, 0)), made: map[string]string{}, s: &Scenario{
 		Area: "random", Name: fmt.Sprintf("seed-%d", seed), Rules: []string{"ORD-1"}, Pos: fmt.Sprintf("seed %d", seed),
-		Steps: []Step{{Lines: []string{"conn a channels=2"}}, {Lines: []string{"conn b channels=2"}}},
 	}}
+	for _, line := range g.prelude() {
+		g.s.Steps = append(g.s.Steps, Step{Pos: g.s.Pos, Lines: []string{line}})
+	}
 	compat, _ := compatOf(version)
 	for len(g.s.Steps) < steps {
-		g.chance = newChance()
-		g.tags = map[string]int{}
-		g.repair = nil
+		g.chance, g.unsettled, g.repair, g.transactional = newChance(), map[string][]int{}, nil, map[string]bool{}
 		synctest.Test(t, func(t *testing.T) {
 			w, err := newPocketMQ(n, compat)
 			if err != nil {
@@ -42,11 +43,33 @@ func Random(t *testing.T, seed uint64, steps int, n names, version string) *Scen
 // generator makes up a scenario while it is played.
 type generator struct {
 	*rand.Rand
-	s      *Scenario
-	chance *chance
-	tags   map[string]int // the last delivery tag of each channel
-	repair []string       // what was closed, as lines that open it
-	named  int            // consumers
+	s         *Scenario
+	chance    *chance
+	made      map[string]string // how a queue or exchange is usually declared
+	unsettled map[string][]int  // the delivery tags of each channel
+	repair    []string          // what was closed or is missing, as lines that put it right
+	named     int               // consumers
+
+	transactional map[string]bool // channels
+}
+
+// prelude makes what the rest is about.
+func (g *generator) prelude() []string {
+	lines := []string{"conn a channels=2", "conn b channels=2"}
+	for _, q := range []string{"q1", "q2", "q3"} {
+		g.made[q] = "queue.declare queue=" + q + g.maybe(15, "durable") + g.maybe(15, "auto-delete") + g.maybe(25, "arguments={x-max-length:I:3}",
+			"arguments={x-max-length:l:2, x-overflow:S:drop-head}", "arguments={x-max-length:B:2, x-overflow:S:reject-publish}")
+		lines = append(lines, "a.1 "+g.made[q])
+	}
+	for _, x := range []string{"x1", "x2", "x3"} {
+		g.made[x] = fmt.Sprintf("exchange.declare exchange=%s type=%s%s%s", x, g.pick("direct", "topic", "fanout", "headers"),
+			g.maybe(15, "auto-delete"), g.maybe(30, "arguments={alternate-exchange:S:x1}", "arguments={alternate-exchange:S:x2}"))
+		lines = append(lines, "a.1 "+g.made[x])
+	}
+	for range 5 {
+		lines = append(lines, "a.1 "+g.bind(""))
+	}
+	return lines
 }
 
 // next sees what came in a step, and adds another after the last. It takes back
@@ -62,37 +85,70 @@ func (g *generator) next(i int, a Answers, steps int) bool {
 		g.s.Steps = g.s.Steps[:i]
 		return false
 	}
-	g.learn(a)
+	g.learn(&g.s.Steps[i], a)
 	if i == len(g.s.Steps)-1 && len(g.s.Steps) < steps {
 		g.s.Steps = append(g.s.Steps, Step{Pos: g.s.Pos, Lines: []string{g.line()}})
 	}
 	return true
 }
 
-var deliveredTag = regexp.MustCompile(`^(\S+) basic\.(?:deliver|get-ok) .*?delivery-tag=(\d+)`)
+var (
+	deliveredTag = regexp.MustCompile(`^(\S+) basic\.(?:deliver|get-ok) .*?delivery-tag=(\d+)`)
+	missing      = regexp.MustCompile(`no (?:queue|exchange) '(\w+)' in vhost`)
+	settling     = regexp.MustCompile(`^(\S+) basic\.(?:ack|nack|reject) delivery-tag=(\d+)( multiple)?`)
+)
 
-func (g *generator) learn(a Answers) {
-	for key, lines := range a {
-		for _, l := range lines {
-			if m := deliveredTag.FindStringSubmatch(l); m != nil {
-				g.tags[key], _ = strconv.Atoi(m[2])
+// learn notes what has changed in a step.
+func (g *generator) learn(step *Step, a Answers) {
+	line := step.Lines[0]
+	if m := settling.FindStringSubmatch(line); m != nil {
+		g.settle(m[1], m[2], m[3] != "")
+	}
+	if channel, rest, _ := strings.Cut(line, " "); rest == "channel.close" {
+		g.lose(channel)
+	} else if strings.HasPrefix(rest, "basic.recover") {
+		g.unsettled[channel] = nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(a)) {
+		for _, l := range a[key] {
+			if m := deliveredTag.FindStringSubmatch(l); m != nil && !strings.HasSuffix(line, " no-ack") && !g.chance.noAck(l) {
+				tag, _ := strconv.Atoi(m[2])
+				g.unsettled[key] = append(g.unsettled[key], tag)
 			}
 			switch {
 			case strings.HasPrefix(l, key+" channel.close "):
 				g.repair = append(g.repair, key+" channel.open")
-				g.tags[key] = 0
+				g.lose(key)
+				if m := missing.FindStringSubmatch(l); m != nil && g.made[m[1]] != "" && g.IntN(10) > 0 {
+					g.repair = append(g.repair, key+" "+g.made[m[1]])
+				}
+			case l == key+" tx.select-ok":
+				g.transactional[key] = true
 			case l == key+" closed":
 				g.gone(key)
 			}
 		}
 	}
-	slices.Sort(g.repair)
+}
+
+func (g *generator) settle(channel, word string, multiple bool) {
+	tag, _ := strconv.Atoi(word)
+	g.unsettled[channel] = slices.DeleteFunc(g.unsettled[channel], func(t int) bool {
+		return t == tag || multiple && (t < tag || tag == 0)
+	})
 }
 
 func (g *generator) gone(conn string) {
 	g.repair = slices.DeleteFunc(g.repair, func(l string) bool { return strings.HasPrefix(l, conn+".") })
 	g.repair = append(g.repair, "conn "+conn+" channels=2")
-	g.tags[conn+".1"], g.tags[conn+".2"] = 0, 0
+	g.lose(conn + ".1")
+	g.lose(conn + ".2")
+}
+
+// lose forgets what a channel had.
+func (g *generator) lose(channel string) {
+	g.unsettled[channel] = nil
+	g.transactional[channel] = false
 }
 
 func (g *generator) pick(from ...string) string { return from[g.IntN(len(from))] }
@@ -147,18 +203,16 @@ var operations = []struct {
 	weight int
 	make   func(g *generator, channel string) string
 }{
-	{12, (*generator).declareQueue},
+	{8, (*generator).declareQueue},
 	{2, func(g *generator, _ string) string {
 		return "queue.delete queue=" + g.queue() + g.maybe(40, "if-unused") + g.maybe(40, "if-empty")
 	}},
 	{2, func(g *generator, _ string) string { return "queue.purge queue=" + g.queue() }},
-	{8, func(g *generator, _ string) string {
-		return fmt.Sprintf("queue.bind queue=%s exchange=%s routing-key=%s%s", g.queue(), g.exchange(), g.key(), g.headers(true))
-	}},
+	{6, (*generator).bind},
 	{2, func(g *generator, _ string) string {
 		return fmt.Sprintf("queue.unbind queue=%s exchange=%s routing-key=%s", g.queue(), g.exchange(), g.key())
 	}},
-	{5, (*generator).declareExchange},
+	{4, (*generator).declareExchange},
 	{1, func(g *generator, _ string) string {
 		return "exchange.delete exchange=" + g.exchange() + g.maybe(50, "if-unused")
 	}},
@@ -168,40 +222,53 @@ var operations = []struct {
 	{1, func(g *generator, _ string) string {
 		return fmt.Sprintf("exchange.unbind destination=%s source=%s routing-key=%s", g.exchange(), g.exchange(), g.key())
 	}},
-	{34, (*generator).publish},
-	{10, func(g *generator, _ string) string { return "basic.get queue=" + g.queue() + g.maybe(30, "no-ack") }},
+	{40, (*generator).publish},
+	{14, func(g *generator, _ string) string { return "basic.get queue=" + g.queue() + g.maybe(30, "no-ack") }},
 	{8, (*generator).consume},
 	{2, func(g *generator, _ string) string {
 		return fmt.Sprintf("basic.cancel consumer-tag=t%d", 1+g.IntN(g.named+1))
 	}},
-	{8, func(g *generator, ch string) string { return "basic.ack " + g.tag(ch) + g.maybe(40, "multiple") }},
-	{6, func(g *generator, ch string) string {
-		return "basic.nack " + g.tag(ch) + g.maybe(40, "multiple") + g.maybe(70, "requeue")
-	}},
-	{3, func(g *generator, ch string) string { return "basic.reject " + g.tag(ch) + g.maybe(70, "requeue") }},
+	{25, (*generator).settlement},
 	{2, func(g *generator, _ string) string {
 		return g.pick("basic.recover", "basic.recover-async") + g.maybe(97, "requeue")
 	}},
 	// Not global: RabbitMQ then counts what was got, and calls it obscure itself.
 	{3, func(g *generator, _ string) string { return fmt.Sprintf("basic.qos prefetch-count=%d", g.IntN(4)) }},
 	{2, func(*generator, string) string { return "confirm.select" }},
-	{1, func(*generator, string) string { return "tx.select" }},
-	{3, func(g *generator, _ string) string { return g.pick("tx.commit", "tx.rollback") }},
+	{4, (*generator).transaction},
 	{1, func(g *generator, ch string) string {
 		g.repair = append(g.repair, ch+" channel.open")
-		g.tags[ch] = 0
 		return "channel.close"
 	}},
 }
 
+// transaction ends one, or begins to have some.
+func (g *generator) transaction(channel string) string {
+	if g.transactional[channel] != (g.IntN(20) == 0) {
+		return g.pick("tx.commit", "tx.rollback")
+	}
+	return "tx.select"
+}
+
+func (g *generator) bind(string) string {
+	x := g.pick("x1", "x2", "x3", "amq.topic")
+	return fmt.Sprintf("queue.bind queue=%s exchange=%s routing-key=%s%s", g.queue(), x, g.key(), g.headers(true))
+}
+
 func (g *generator) declareQueue(string) string {
-	l := "queue.declare queue=" + g.queue() + g.maybe(25, "passive") + g.maybe(10, "durable") + g.maybe(10, "exclusive") + g.maybe(12, "auto-delete")
+	if g.IntN(2) == 0 {
+		return g.made[g.queue()]
+	}
+	l := "queue.declare queue=" + g.queue() + g.maybe(25, "passive") + g.maybe(10, "durable") + g.maybe(4, "exclusive") + g.maybe(12, "auto-delete")
 	return l + g.maybe(20, "arguments={x-max-length:I:1}", "arguments={x-max-length:l:2, x-overflow:S:drop-head}",
 		"arguments={x-max-length:I:0}", "arguments={x-max-length:B:2, x-overflow:S:reject-publish}", "arguments={x-max-length:S:two}",
 		"arguments={x-overflow:S:sometimes}")
 }
 
 func (g *generator) declareExchange(string) string {
+	if g.IntN(2) == 0 {
+		return g.made[g.pick("x1", "x2", "x3")]
+	}
 	l := fmt.Sprintf("exchange.declare exchange=%s type=%s", g.pick("x1", "x2", "x3"), g.pick("direct", "topic", "fanout", "headers"))
 	return l + g.maybe(20, "passive") + g.maybe(10, "durable") + g.maybe(20, "auto-delete") + g.maybe(8, "internal") +
 		g.maybe(30, "arguments={alternate-exchange:S:x1}", "arguments={alternate-exchange:S:x2}", "arguments={alternate-exchange:S:x3}")
@@ -225,7 +292,7 @@ func (g *generator) headers(binding bool) string {
 
 func (g *generator) publish(string) string {
 	to := fmt.Sprintf("exchange=%s routing-key=%s", g.exchange(), g.key())
-	if g.IntN(3) == 0 {
+	if g.IntN(2) == 0 {
 		to = "routing-key=" + g.queue()
 	}
 	return fmt.Sprintf("basic.publish %s body=%d%s%s%s", to, g.IntN(1000), g.maybe(40, "mandatory"), g.maybe(10, "delivery-mode=2"), g.headers(false))
@@ -238,12 +305,25 @@ func (g *generator) consume(string) string {
 		g.maybe(15, "arguments={x-priority:I:5}")
 }
 
-func (g *generator) tag(channel string) string {
-	tag := g.IntN(g.tags[channel] + 2)
-	if g.IntN(100) < 90 {
-		tag = max(1, g.tags[channel]-g.IntN(4))
+// settlement settles one of the channel's deliveries, rarely one that it does not
+// have; without any, something is published.
+func (g *generator) settlement(channel string) string {
+	tags := g.unsettled[channel]
+	tag := g.IntN(40)
+	switch {
+	case len(tags) > 0 && g.IntN(30) > 0:
+		tag = tags[g.IntN(len(tags))]
+	case g.IntN(10) > 0:
+		return g.publish(channel)
 	}
-	return fmt.Sprintf("delivery-tag=%d", tag)
+	l := fmt.Sprintf("%s delivery-tag=%d", g.pick("basic.ack", "basic.ack", "basic.nack", "basic.reject"), tag)
+	switch {
+	case strings.HasPrefix(l, "basic.ack"):
+		return l + g.maybe(30, "multiple")
+	case strings.HasPrefix(l, "basic.nack"):
+		return l + g.maybe(40, "multiple") + g.maybe(75, "requeue")
+	}
+	return l + g.maybe(75, "requeue")
 }
 
 // The kinds of chance.
@@ -256,11 +336,18 @@ const (
 // chance knows where RabbitMQ may go one way or another.
 type chance struct {
 	queues map[string]string // of consumers
+	noAcks map[string]bool   // the consumers that are
 }
 
-func newChance() *chance { return &chance{map[string]string{}} }
+func newChance() *chance { return &chance{map[string]string{}, map[string]bool{}} }
 
-var consumeLine = regexp.MustCompile(`basic\.consume queue=(\S+) consumer-tag=(\S+)`)
+// noAck tells whether a delivery is one that cannot be settled.
+func (c *chance) noAck(line string) bool {
+	m := deliverLine.FindStringSubmatch(line)
+	return m != nil && c.noAcks[m[2]]
+}
+
+var consumeLine = regexp.MustCompile(`basic\.consume queue=(\S+) consumer-tag=(\S+)( no-ack)?`)
 
 var deliverLine = regexp.MustCompile(`^(\S+) basic\.deliver consumer-tag=(\S+)`)
 
@@ -269,7 +356,7 @@ func (c *chance) see(step *Step, a Answers) int {
 	dropped := false
 	for _, l := range step.Lines {
 		if m := consumeLine.FindStringSubmatch(l); m != nil {
-			c.queues[m[2]] = m[1]
+			c.queues[m[2]], c.noAcks[m[2]] = m[1], m[3] != ""
 		}
 		dropped = dropped || strings.HasSuffix(l, " drop")
 	}

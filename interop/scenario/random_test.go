@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -14,6 +15,7 @@ import (
 var (
 	sequences = flag.Int("sequences", 8, "how many random scenarios are played")
 	ops       = flag.Int("ops", 150, "how many steps a random scenario has")
+	budget    = flag.Int("budget", 100, "how often one that differs is played to make it shorter")
 	seed      = flag.Uint64("seed", 1, "seed of the first random scenario; 0 = any")
 )
 
@@ -32,13 +34,18 @@ func TestRandom(t *testing.T) {
 	for i := range uint64(*sequences) {
 		t.Run(fmt.Sprint("seed=", first+i), func(t *testing.T) {
 			t.Parallel()
-			s := Random(t, first+i, *ops, stock.names(t), b.rabbit.Version)
-			if !stock.fails(t, s) {
+			s := Random(t, first+i, *ops, b.names(&Scenario{}), b.rabbit.Version)
+			ours, theirs := stock.play(t, s, time.Second, 3)
+			if !s.differ(theirs, ours) {
 				return
 			}
-			s = Shrink(s, 150, func(s *Scenario) bool { return stock.fails(t, s) })
-			ours, theirs := stock.play(t, s)
-			t.Errorf("a scenario that differs:\n\n%s\n%s", s, Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", ours}))
+			s.Steps = s.Steps[:min(len(theirs.Steps), len(s.Steps))]
+			short := Shrink(s, *budget, func(s *Scenario) bool {
+				ours, theirs := stock.play(t, s, time.Second/4, 2)
+				return ours.Err == nil && !byChance(s, ours) && s.differ(theirs, ours)
+			})
+			ours, theirs = stock.play(t, short, time.Second, 3)
+			t.Errorf("a scenario that differs:\n\n%s\n%s", short, Report(short, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", ours}))
 		})
 	}
 }
@@ -63,18 +70,11 @@ func (k *stock) names(t *testing.T) names {
 }
 
 // play plays a scenario on both.
-func (k *stock) play(t *testing.T, s *Scenario) (ours, theirs Transcript) {
+func (k *stock) play(t *testing.T, s *Scenario, patience time.Duration, attempts int) (ours, theirs Transcript) {
 	t.Helper()
-	ours = PlayOurs(t, s, k.names(t), k.rabbit.Version)
-	theirs, err := k.rabbit.Play(s, func() (names, error) { return k.names(t), nil },
-		func(step int) []string { return s.expectedOfRabbitMQ(step, ours) })
+	ours = PlayOurs(t, s, k.bench.names(s), k.rabbit.Version)
+	theirs, err := k.rabbit.play(s, func() (names, error) { return k.names(t), nil },
+		func(step int) []string { return s.expectedOfRabbitMQ(step, ours) }, patience, attempts)
 	require.NoError(t, err)
 	return ours, theirs
-}
-
-// fails tells whether a scenario differs, and not by chance.
-func (k *stock) fails(t *testing.T, s *Scenario) bool {
-	t.Helper()
-	ours, theirs := k.play(t, s)
-	return ours.Err == nil && !byChance(s, ours) && s.differ(theirs, ours)
 }

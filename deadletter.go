@@ -1,0 +1,230 @@
+package pocketmq
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
+)
+
+// deadLetters is where a queue's dead messages go.
+type deadLetters struct {
+	exchange string // looked up for each message; need not exist (DLX-3)
+	key      string
+	hasKey   bool // else each keeps its own keys (DLX-4)
+}
+
+// reasonNames are what RabbitMQ calls the reasons.
+var reasonNames = [...]string{
+	fifo.Rejected: "rejected", fifo.Expired: "expired", fifo.MaxLength: "maxlen", fifo.DeliveryLimit: "delivery_limit",
+}
+
+// letter is a message that died in a queue, on its way to the dead letter
+// exchange.
+type letter struct {
+	fifo.Dead[item]
+	to *deadLetters
+}
+
+// outbox are the dead letters of a queue on their way out.
+type outbox struct {
+	letters []letter // not sent yet
+	sending bool     // a goroutine sends them
+	sent    [len(reasonNames)]uint64
+}
+
+// collectLetters takes what died in this step, and reports whether the caller
+// must call sendLetters when it has unlocked. q.mu is held.
+func (q *queue) collectLetters() (send bool) {
+	for _, d := range q.fifo.Dead() {
+		if to := q.settings.deadLetters; to != nil {
+			if q.outbox == nil {
+				q.outbox = new(outbox)
+			}
+			q.outbox.letters = append(q.outbox.letters, letter{d, to})
+			q.outbox.sent[d.Reason]++
+		}
+	}
+	if q.outbox == nil || len(q.outbox.letters) == 0 || q.outbox.sending {
+		return false
+	}
+	q.outbox.sending = true
+	return true
+}
+
+// sendLetters publishes dead letters until there are none. They leave after the
+// step in which they died, without any lock, so that queues may be each other's
+// targets; and only one goroutine sends those of a queue, so that they keep their
+// order. What dies meanwhile is left to it.
+func (q *queue) sendLetters() {
+	for {
+		q.mu.Lock()
+		letters := q.outbox.letters
+		q.outbox.letters = nil
+		if len(letters) == 0 {
+			q.outbox.sending = false
+			q.mu.Unlock()
+			break
+		}
+		q.mu.Unlock()
+		for i := range letters {
+			q.send(&letters[i])
+		}
+	}
+	if q.eager.Load()&eagerDraining != 0 {
+		q.broker.signalDrain()
+	}
+}
+
+// send publishes a dead letter: at most once, to queues that take it if their
+// limits allow, and without anybody who waits or could be told (DLX-17).
+func (q *queue) send(l *letter) {
+	b := q.broker
+	x, ok := b.exchanges.Load(l.to.exchange)
+	if !ok {
+		return
+	}
+	died := &l.Entry.Value
+	m := q.deadMessage(l)
+	key, more := l.to.key, []string(nil)
+	if !l.to.hasKey {
+		key, more = died.key, died.msg.keysToRepeat()
+	}
+	x.published.Add(1)
+	found := b.passOn(x, &item{m, x, key}, more, func(target *queue, it *item) {
+		if l.Reason != fifo.Rejected && q.isCycle(target.name, m) {
+			b.log.Warn("dead letter dropped: it would go round in circles", "queue", target.name, "from", q.name)
+			return
+		}
+		target.accept(it)
+	})
+	if !found {
+		x.unroutable.Add(1)
+	}
+}
+
+// accept is push for a message that nobody waits for: where a publisher would have
+// to, it exceeds the limit, and where it would be refused, it is lost (LEN-8).
+func (q *queue) accept(it *item) {
+	q.lock()
+	defer q.unlock()
+	if q.gone == nil {
+		_ = q.putOrRefuse(it) // nobody to tell
+	}
+}
+
+// keysToRepeat are the keys, besides that which it was published with, by which a
+// dead message is routed again: also those of BCC, which nobody sees (DLX-4).
+func (m *Message) keysToRepeat() []string {
+	keys, _ := m.moreKeys() // it was published: they are right
+	if o := m.own(); o != nil {
+		keys = append(keys, o.bcc...)
+	}
+	return keys
+}
+
+// deadMessage is what becomes of a message that died in q (DLX-5 to DLX-13).
+func (q *queue) deadMessage(l *letter) *Message {
+	died := &l.Entry.Value
+	m := died.msg.withHeaders()
+	deaths := q.deathsOf(died.msg)
+	reason := reasonNames[l.Reason]
+	if _, ok := m.Headers["x-death"]; !ok || q.version >= v4_0 && deaths == nil {
+		q.setDeath(m.Headers, "x-first-death-", reason, died.exchange.name)
+	}
+	if q.version >= v4_0 {
+		q.setDeath(m.Headers, "x-last-death-", reason, died.exchange.name)
+	}
+	m.Headers["x-death"] = q.addDeath(deaths, reason, died)
+	m.Expiration = ""
+	m.origin.dead = true
+	if l.to.hasKey {
+		delete(m.Headers, "CC")
+		m.origin.bcc = nil
+	}
+	return m
+}
+
+func (q *queue) setDeath(headers Table, prefix, reason, exchange string) {
+	headers[prefix+"reason"] = reason
+	headers[prefix+"queue"] = q.name
+	headers[prefix+"exchange"] = exchange
+}
+
+// deathsOf returns the list x-death of a message. Since 4.0 the newest comes first,
+// and that which a client has written counts for nothing (DLX-13).
+func (q *queue) deathsOf(m *Message) []any {
+	if o := m.own(); q.version >= v4_0 && (o == nil || !o.dead) {
+		return nil
+	}
+	deaths, _ := m.Headers["x-death"].([]any)
+	if q.version >= v4_0 {
+		return deaths
+	}
+	return turned(deaths)
+}
+
+// turned is what 3.10 makes of the list whenever it adds to it: it counts what
+// has no count, and turns the order round, so that only the first is the newest.
+func turned(deaths []any) []any {
+	list := make([]any, 0, len(deaths))
+	for _, d := range slices.Backward(deaths) {
+		if death, ok := d.(Table); ok && death["count"] == nil {
+			death = maps.Clone(death)
+			set(&death, "count", int64(1))
+			d = death
+		}
+		list = append(list, d)
+	}
+	return list
+}
+
+// addDeath returns the list with one death more. There is one entry for each
+// queue and reason: if it is there it is counted, and moves to the front (DLX-7 to
+// DLX-9).
+func (q *queue) addDeath(deaths []any, reason string, it *item) []any {
+	death := Table{"count": int64(1), "reason": reason, "queue": q.name, "time": time.Unix(time.Now().Unix(), 0).UTC(),
+		"exchange": it.exchange.name, "routing-keys": publishKeys(it)}
+	if it.msg.Expiration != "" {
+		death["original-expiration"] = it.msg.Expiration
+	}
+	known := func(d any) bool {
+		t, _ := d.(Table)
+		return t["queue"] == q.name && t["reason"] == reason
+	}
+	if i := slices.IndexFunc(deaths, known); i >= 0 {
+		count, _ := integerArgument(deaths[i].(Table)["count"])
+		death = maps.Clone(deaths[i].(Table))
+		death["count"] = count + 1
+		deaths = slices.DeleteFunc(slices.Clone(deaths), known)
+	}
+	return append([]any{death}, deaths...)
+}
+
+// publishKeys are the keys that a message was published with, as far as its
+// receivers may see them.
+func publishKeys(it *item) []any {
+	keys := []any{it.key}
+	more, _ := it.msg.moreKeys()
+	for _, key := range more {
+		keys = append(keys, key)
+	}
+	return keys
+}
+
+// isCycle reports whether a dead letter has been in a queue before, and came back
+// without anybody having rejected it since (DLX-14). m has the newest death, too.
+func (q *queue) isCycle(target string, m *Message) bool {
+	deaths, _ := m.Headers["x-death"].([]any)
+	for _, d := range deaths {
+		death, ok := d.(Table)
+		if !ok || death["reason"] == reasonNames[fifo.Rejected] {
+			return false
+		}
+		if death["queue"] == target {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,186 @@
+package pocketmq
+
+import (
+	"slices"
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
+)
+
+// settings are what is in force for a queue, now: what its arguments ask for,
+// and where they are silent, policies and the defaults of who declared it.
+type settings struct {
+	overflow      OverflowPolicy
+	maxLength     int             // messages that may wait; negative = any number
+	maxBytes      int64           // bytes of these; negative = any number
+	messageTTL    time.Duration   // of a message from when it comes in; negative = none
+	expires       time.Duration   // of the queue while nobody uses it; 0 = none
+	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
+	deliveryLimit int             // how often a message may come back; negative = any number
+	stream        *streamSettings // nil unless it is a stream
+
+	place fifo.Place // where messages go that come back
+
+	// Of arguments that no policy can set (POL-8).
+	maxPriority  uint8 // of messages; 0 = they have none
+	singleActive bool  // only one consumer gets messages
+	quorum       bool
+	version      version // of RabbitMQ, for a quorum queue
+}
+
+// Most queues are declared in one of three ways, and share their settings, which
+// nobody changes.
+var (
+	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+)
+
+// defaultSettings are those of a queue without arguments.
+func (c *queueConfig) defaultSettings() *settings {
+	switch t := queueTypeOf(c.args); {
+	case t == streams:
+		return c.defaultStreamSettings()
+	case t == quorum:
+		return c.defaultQuorumSettings()
+	case c.rabbitMQ:
+		return &rabbitMQSettings
+	case c.unbounded:
+		return &unboundedSettings
+	}
+	return &boundedSettings
+}
+
+func (c *queueConfig) defaultStreamSettings() *settings {
+	s := rabbitMQSettings
+	s.stream = c.defaultStream()
+	if !c.unbounded && !c.rabbitMQ {
+		s.maxBytes = DefaultStreamBytes
+	}
+	return &s
+}
+
+// bound returns what bounds a queue by default, and to how much: messages, or the
+// bytes of a stream.
+func (s *settings) bound() (key string, limit, otherwise int64) {
+	if s.stream != nil {
+		return "x-max-length-bytes", s.maxBytes, DefaultStreamBytes
+	}
+	return "x-max-length", int64(s.maxLength), DefaultMaxLength
+}
+
+// settingsOf returns the defaults as changed by arguments, which are valid.
+func settingsOf(defaults *settings, args Table) *settings {
+	if len(args) == 0 {
+		return defaults
+	}
+	changed := *defaults
+	s := &changed
+	if n, ok := integerIn(args, "x-max-length"); ok {
+		s.maxLength = int(n)
+	}
+	if n, ok := integerIn(args, "x-max-length-bytes"); ok {
+		s.maxBytes = n
+	}
+	for p, name := range overflowNames {
+		if name == args["x-overflow"] {
+			s.overflow = p
+		}
+	}
+	if n, ok := integerIn(args, "x-message-ttl"); ok {
+		s.messageTTL = time.Duration(n) * time.Millisecond
+	}
+	if n, ok := integerIn(args, "x-expires"); ok {
+		s.expires = time.Duration(n) * time.Millisecond
+	}
+	if name, ok := args["x-dead-letter-exchange"].(string); ok {
+		s.deadLetters = &deadLetters{exchange: name}
+		s.deadLetters.key, s.deadLetters.hasKey = args["x-dead-letter-routing-key"].(string)
+	}
+	if n, ok := integerIn(args, "x-delivery-limit"); ok {
+		s.deliveryLimit = int(n)
+	}
+	if n, ok := integerIn(args, "x-max-priority"); ok {
+		s.maxPriority = uint8(n)
+	}
+	s.singleActive = args["x-single-active-consumer"] == true
+	if s.quorum {
+		s.asQuorum()
+	}
+	if s.stream != nil {
+		s.stream = s.stream.with(s.maxBytes, args)
+	}
+	return s
+}
+
+func integerIn(args Table, key string) (int64, bool) {
+	n, why := integerArgument(args[key])
+	return n, why == ""
+}
+
+// limits are the settings that fifo enforces.
+func (s *settings) limits() fifo.Limits[item] {
+	if s.stream != nil {
+		return fifo.Unlimited[item]()
+	}
+	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
+	if s.maxBytes >= 0 {
+		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
+	}
+	return l
+}
+
+// plain reports whether a message that does not expire by itself can be pushed
+// without a further look at the settings.
+func (s *settings) plain() bool {
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0
+}
+
+// priority is that of a message in the queue (PRIO-1).
+func (s *settings) priority(m *Message) uint8 {
+	if s.quorum {
+		return s.quorumPriority(m)
+	}
+	return min(m.Priority, s.maxPriority)
+}
+
+// subject is what policies look at.
+func (q *queue) subject() subject {
+	t := queueTypeOf(q.args)
+	kind := queueGroups[t]
+	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
+	if !q.wire && t == classic { // it has a delivery limit here
+		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
+	}
+	return s
+}
+
+// queueGroups are what the types of queues are called in policies.
+var queueGroups = map[queueTypes]ApplyTo{
+	classic: ApplyToClassicQueues, quorum: ApplyToQuorumQueues, streams: ApplyToStreams,
+}
+
+// apply puts policies into force, at once: a lower limit trims the queue now, while
+// a new TTL is for the messages that come in from now on (POL-9, POL-11).
+func (q *queue) apply(f inForce) {
+	q.lock()
+	defer q.unlock()
+	if q.gone != nil || f == q.policies {
+		return
+	}
+	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
+	q.policies = f
+	q.plain = s.plain()
+	q.fifo.SetLimits(s.limits())
+	if q.settings.overflow == DropHead { // as in RabbitMQ: the limit counts before a new overflow policy
+		q.dropHead()
+	}
+	q.settings = s
+	if q.log != nil {
+		q.log.SetRetention(s.stream.Retention, time.Now())
+	}
+	if s.overflow != Block {
+		q.resolveWaiters()
+	}
+	q.restartExpiry()
+}
