@@ -20,7 +20,7 @@ func init() {
 		if err != nil {
 			return "", false
 		}
-		return q.kind(), true
+		return typeOf(q.args), true
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.CancelConsumers = func(b any, name string) error {
@@ -46,6 +46,7 @@ func init() {
 	hook.Connection = func(v int) any {
 		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
 	}
+	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
 

@@ -43,24 +43,7 @@ func (o ArgumentsOption) consume(c *consumeConfig) {
 	}
 }
 
-// argument is an argument of queue.declare that RabbitMQ knows.
-type argument struct {
-	key string
-	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-16).
-	check func(v any) (why string)
-	// supported reports whether a valid value has its effect here; nil = any.
-	supported func(v any) bool
-	// of are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
-	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
-	of queueTypes
-	// native is set for arguments that classic queues have here, too, if they are
-	// not declared over a connection.
-	native bool
-	// since is the version that has it; before, it meant nothing.
-	since version
-}
-
-// queueTypes are types of queues.
+// queueTypes is a set of types of queues.
 type queueTypes uint8
 
 const (
@@ -76,60 +59,63 @@ const (
 	streamType  = "stream"
 )
 
-// typeOf returns the type of queue that arguments ask for.
-func typeOf(args Table) (name string, t queueTypes) {
+// queueTypeOf returns the type that arguments ask for.
+func queueTypeOf(args Table) queueTypes {
 	switch args["x-queue-type"] {
 	case quorumType:
-		return quorumType, quorum
+		return quorum
 	case streamType:
-		return streamType, streams
-	default:
-		return classicType, classic
+		return streams
 	}
+	return classic
+}
+
+// argument is an argument of queue.declare that RabbitMQ knows.
+type argument struct {
+	key string
+	// types are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
+	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
+	types queueTypes
+	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-21).
+	check func(v any) (why string)
+	// native is set for an argument that classic queues have here, too, if they are
+	// not declared over a connection.
+	native bool
+	// since is the version that has it; before, it meant nothing.
+	since version
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
 // What takes effect is read by settingsOf.
 var arguments = []argument{
-	{key: "x-expires", check: checkPositiveTime, of: classic | quorum},
-	{key: "x-message-ttl", check: checkTime, of: classic | quorum},
-	{key: "x-dead-letter-exchange", of: classic | quorum}, // checked by checkQueueArgument
-	{key: "x-dead-letter-routing-key", check: checkString, of: classic | quorum},
-	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), of: quorum},
-	{key: "x-max-length", check: checkNotNegative, of: classic | quorum},
-	{key: "x-max-length-bytes", check: checkNotNegative, of: classic | quorum | streams},
-	{key: "x-max-in-memory-length", check: checkNotNegative, of: quorum},
-	{key: "x-max-in-memory-bytes", check: checkNotNegative, of: quorum},
-	{key: "x-max-priority", check: checkMaxPriority, of: classic},
-	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), of: classic | quorum},
-	{key: "x-queue-mode", check: checkQueueMode, of: classic},
-	{key: "x-queue-version", check: checkQueueVersion, of: classic},
-	{key: "x-single-active-consumer", check: checkBool, of: classic | quorum},
-	{key: "x-queue-type", check: checkQueueType, supported: func(v any) bool { return v != quorumType }, of: classic | quorum | streams},
-	{key: "x-quorum-initial-group-size", check: checkPositive, of: quorum},
-	{key: "x-max-age", check: checkMaxAge, of: streams},
-	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, of: streams},
-	{key: "x-stream-filter-size-bytes", check: checkNotNegative, of: streams, since: v4_0},
-	{key: "x-initial-cluster-size", check: checkPositive, of: streams},
-	{key: "x-queue-leader-locator", check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders"),
-		of: quorum | streams},
-	{key: "x-delivery-limit", of: quorum, native: true},
-	{key: "x-queue-master-locator", of: classic},
-}
-
-// compared returns the keys of arguments that a declaration must repeat of a queue
-// of this type. Its type itself may go without saying.
-func (t queueTypes) compared(received queueTypes) (keys []string) {
-	for _, a := range arguments {
-		if (a.of&t != 0 || a.native && t == classic) && (a.key != "x-queue-type" || t != received) {
-			keys = append(keys, a.key)
-		}
-	}
-	return keys
+	{key: "x-expires", types: classic | quorum, check: checkPositiveTime},
+	{key: "x-message-ttl", types: classic | quorum, check: checkTime},
+	{key: "x-dead-letter-exchange", types: classic | quorum}, // checked by checkQueueArgument
+	{key: "x-dead-letter-routing-key", types: classic | quorum, check: checkString},
+	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
+	{key: "x-max-length", types: classic | quorum, check: checkNotNegative},
+	{key: "x-max-length-bytes", types: classic | quorum | streams, check: checkNotNegative},
+	{key: "x-max-in-memory-length", types: quorum, check: checkNotNegative},
+	{key: "x-max-in-memory-bytes", types: quorum, check: checkNotNegative},
+	{key: "x-max-priority", types: classic, check: checkMaxPriority},
+	{key: "x-overflow", types: classic | quorum, check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx")},
+	{key: "x-queue-mode", types: classic, check: checkQueueMode},
+	{key: "x-queue-version", types: classic, check: checkQueueVersion},
+	{key: "x-single-active-consumer", types: classic | quorum, check: checkBool},
+	{key: "x-queue-type", types: classic | quorum | streams, check: checkQueueType},
+	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
+	{key: "x-max-age", types: streams, check: checkMaxAge},
+	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
+	{key: "x-stream-filter-size-bytes", types: streams, check: checkNotNegative, since: v4_0},
+	{key: "x-initial-cluster-size", types: streams, check: checkPositive},
+	{key: "x-queue-leader-locator", types: quorum | streams,
+		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
+	{key: "x-delivery-limit", types: quorum, native: true},
+	{key: "x-queue-master-locator", types: classic},
 }
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
-// first what RabbitMQ refuses, then what is missing here.
+// first with their values, then with the keys.
 func (w where) checkQueueArguments(c queueConfig) error {
 	args := c.args
 	if len(args) == 0 {
@@ -143,7 +129,7 @@ func (w where) checkQueueArguments(c queueConfig) error {
 			return err
 		}
 	}
-	return w.checkSupported(c)
+	return w.checkKeys(c)
 }
 
 func (w where) checkQueueArgument(a argument, c queueConfig) error {
@@ -169,31 +155,48 @@ func (w where) checkQueueArgument(a argument, c queueConfig) error {
 	return nil
 }
 
-// checkSupported refuses arguments that are valid, but of other types of queues
-// (ARGS-2), or for something that does not exist here yet.
-func (w where) checkSupported(c queueConfig) error {
-	name, t := typeOf(c.args)
+// isOf reports whether queues of this type have the argument.
+func (a *argument) isOf(t queueTypes, wire bool) bool {
+	return a.types&t != 0 || a.native && t == classic && !wire
+}
+
+// checkKeys refuses arguments of other types of queues (ARGS-2).
+func (w where) checkKeys(c queueConfig) error {
 	for _, a := range arguments {
-		v, ok := c.args[a.key]
-		switch {
-		case !ok || c.version < a.since:
-		case a.of&t == 0 && (c.wire || !a.native || t != classic):
-			return w.otherType(a.key, name)
-		case a.supported != nil && !a.supported(v):
-			return notSupported("queue '%s' in vhost '%s': argument '%s' with value '%v' is not supported yet",
-				w.name, w.vhost, a.key, v)
+		if _, ok := c.args[a.key]; ok && c.version >= a.since && !a.isOf(queueTypeOf(c.args), c.wire) {
+			return w.otherType(a.key, typeOf(c.args))
 		}
-	}
-	if t == streams {
-		return w.checkStream(c)
 	}
 	return nil
 }
 
+// checkQueueType reports what keeps a new queue from being of its type (QQ-1, QQ-2,
+// STREAM-1).
+func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
+	t, property := queueTypeOf(c.args), ""
+	switch {
+	case t == classic:
+		return nil
+	case serverNamed:
+		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", typeOf(c.args))
+	case c.autoDelete:
+		property = "auto-delete"
+	case c.exclusive:
+		property = "exclusive-owner"
+	case !c.durable:
+		property = "non-durable"
+	case t == quorum:
+		return w.checkQuorum(c)
+	default:
+		return w.checkStream(c)
+	}
+	return preconditionFailed("invalid property '%s' for queue '%s' in vhost '%s'", property, w.name, w.vhost)
+}
+
 // otherType is the error of an argument that only queues of another type have, or
 // their consumers (ARGS-2, STREAM-14).
-func (w where) otherType(key, name string) error {
-	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, name)
+func (w where) otherType(key, kind string) error {
+	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, kind)
 }
 
 // streamReading are the arguments of basic.consume that only streams have, and the
@@ -209,7 +212,7 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	if err := checkTable("arguments", c.args, 0); err != nil {
 		return err
 	}
-	at := q.where()
+	at := q.at()
 	if v, ok := c.args["x-priority"]; ok {
 		n, why := integerArgument(v)
 		if why != "" {
@@ -228,7 +231,7 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	return nil
 }
 
-func (q *queue) where() where { return where{"queue", q.name, q.broker.vhost} }
+func (q *queue) at() where { return where{"queue", q.name, q.broker.vhost} }
 
 func (w where) invalidArgument(key, why string) error {
 	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)

@@ -391,15 +391,17 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	case c.passive:
 		return nil, b.noQueue(name)
 	}
-	switch kind, t := typeOf(c.args); {
-	case (name == "" || c.reserved) && t != classic: // QQ-2
-		return nil, preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", kind)
+	serverNamed := name == "" || c.reserved
+	switch {
 	case name == "":
 		name = "amq.gen-" + randomName()
 	case strings.HasPrefix(name, "amq.") && !c.reserved:
 		return nil, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
 	}
 	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c); err != nil {
+		return nil, err
+	}
+	if err := (where{"queue", name, b.vhost}).checkQueueType(c, serverNamed); err != nil {
 		return nil, err
 	}
 	var owner *Session
@@ -434,9 +436,7 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.autoDelete != q.autoDelete {
 		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
 	}
-	_, received := typeOf(c.args)
-	_, current := typeOf(q.args)
-	if err := at.sameArguments(c.args, q.args, current.compared(received)...); err != nil {
+	if err := at.sameQueueArguments(c, q); err != nil {
 		return err
 	}
 	declared := settingsOf(q.defaults, q.args)
@@ -460,6 +460,9 @@ func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, erro
 		return 0, nil
 	}
 	if err := s.mayUse(q); err != nil {
+		return 0, err
+	}
+	if err := q.checkDelete(c); err != nil {
 		return 0, err
 	}
 	return b.removeQueue(q, c)

@@ -127,12 +127,8 @@ func (m *Message) keysToRepeat() []string {
 // deadMessage is what becomes of a message that died in q (DLX-5 to DLX-13).
 func (q *queue) deadMessage(l *letter) *Message {
 	died := &l.Entry.Value
-	m := *died.msg
+	m := died.msg.withHeaders()
 	deaths := q.deathsOf(died.msg)
-	m.Headers = maps.Clone(m.Headers)
-	if m.Headers == nil {
-		m.Headers = Table{}
-	}
 	reason := reasonNames[l.Reason]
 	if _, ok := m.Headers["x-death"]; !ok || q.version >= v4_0 && deaths == nil {
 		q.setDeath(m.Headers, "x-first-death-", reason, died.exchange.name)
@@ -142,13 +138,12 @@ func (q *queue) deadMessage(l *letter) *Message {
 	}
 	m.Headers["x-death"] = q.addDeath(deaths, reason, died)
 	m.Expiration = ""
-	hidden := m.change(died.msg)
-	hidden.dead = true
+	m.origin.dead = true
 	if l.to.hasKey {
 		delete(m.Headers, "CC")
-		hidden.bcc = nil
+		m.origin.bcc = nil
 	}
-	return &m
+	return m
 }
 
 func (q *queue) setDeath(headers Table, prefix, reason, exchange string) {

@@ -33,6 +33,46 @@ func (w where) sameArguments(received, current Table, keys ...string) error {
 	return nil
 }
 
+// sameQueueArguments is sameArguments for those of q's type (QUEUE-16).
+func (w where) sameQueueArguments(received queueConfig, q *queue) error {
+	for _, a := range arguments {
+		var err error
+		switch {
+		case received.version < a.since:
+		case a.key == "x-queue-type":
+			err = w.sameType(received, q)
+		case a.isOf(queueTypeOf(q.args), false):
+			err = w.sameArguments(received.args, q.args, a.key)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sameType compares the types of two declarations of a queue. Since 4.0 a queue
+// without the argument is compared as one with the default (QUEUE-17).
+func (w where) sameType(received queueConfig, current *queue) error {
+	const key = "x-queue-type"
+	r, c := typeOf(received.args), typeOf(current.args)
+	switch {
+	case r == c:
+		return nil
+	case received.version >= v4_0:
+		return w.differs(key, r, c)
+	}
+	return w.sameArguments(received.args, current.args, key)
+}
+
+// typeOf returns the type of queue that arguments ask for, valid or not.
+func typeOf(args Table) string {
+	if v, ok := args["x-queue-type"]; ok {
+		return fmt.Sprint(v)
+	}
+	return classicType
+}
+
 func (w where) inequivalent(key, received, current string) error {
 	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received %s but current is %s",
 		key, w.noun, w.name, w.vhost, received, current)

@@ -118,7 +118,9 @@ func (h *holder) holds(tag uint64) bool {
 // quicker than making a Delivery and copying it.
 func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 	it := &e.Value
-	d.Message = it.msg
+	if d.Message = it.msg; h.queue.defaults.quorum {
+		d.Message = h.queue.counted(e)
+	}
 	d.Exchange = it.exchange.name
 	d.RoutingKey = it.key
 	d.ConsumerTag = consumerTag
@@ -132,6 +134,9 @@ func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 // get takes the message at the queue's head.
 func (h *holder) get(autoAck bool) (d Delivery, ok bool, err error) {
 	q := h.queue
+	if err := q.checkGet(); err != nil {
+		return d, false, err
+	}
 	q.lock()
 	defer q.unlock()
 	if q.gone != nil {

@@ -199,17 +199,37 @@ func (m *Message) withoutBCC() *Message {
 	if _, ok := m.Headers["BCC"]; !ok {
 		return m
 	}
-	seen := *m
-	seen.Headers = maps.Clone(m.Headers)
+	seen := m.withHeaders()
 	delete(seen.Headers, "BCC")
-	hidden := seen.change(m)
 	keys, _ := m.Headers["BCC"].([]any)
 	for _, e := range keys {
 		if key, ok := e.(string); ok {
-			hidden.bcc = append(hidden.bcc, key)
+			seen.origin.bcc = append(seen.origin.bcc, key)
 		}
 	}
-	return &seen
+	return seen
+}
+
+// withHeaders returns a copy of m with headers that may be changed.
+func (m *Message) withHeaders() *Message {
+	own := *m
+	own.Headers = maps.Clone(m.Headers)
+	if own.Headers == nil {
+		own.Headers = Table{}
+	}
+	own.origin = &origin{message: &own, changed: true}
+	if o := m.own(); o != nil {
+		own.origin.properties, own.origin.bcc, own.origin.dead = o.properties, o.bcc, o.dead
+	}
+	return &own
+}
+
+// hasPriority reports whether m has a priority; one of 0 can only be told from none
+// if it came over a connection.
+func (m *Message) hasPriority() bool {
+	const flag = 1 << 3 // in the first octet of the encoded properties
+	o := m.own()
+	return m.Priority > 0 || o != nil && len(o.properties) > 0 && o.properties[0]&flag != 0
 }
 
 // typeName is RabbitMQ's name of the wire type of a table value.

@@ -315,6 +315,19 @@ func SingleActiveConsumer() QueueOption {
 	return queueOption(func(c *queueConfig) { set(&c.args, "x-single-active-consumer", true) })
 }
 
+// Quorum makes the queue one of RabbitMQ's type quorum, as far as that shows with
+// one node: it is durable, and neither exclusive nor auto-delete; a message that
+// comes back goes before all that never left, with its returns counted in the
+// header x-delivery-count; after 20 of them it is dead, unless there is another
+// DeliveryLimit; and of a SingleActiveConsumer's standbys one with a higher
+// Priority takes over. See docs/COMPAT.md for more.
+func Quorum() QueueOption {
+	return queueOption(func(c *queueConfig) {
+		c.durable = true
+		set(&c.args, "x-queue-type", quorumType)
+	})
+}
+
 // DeliveryLimit is how often a message may come back to the queue, by a Nack with
 // requeue, or because its consumer or session ended: one that comes back once more
 // is dead; see DeadLetter. So with 2 it is delivered at most three times.

@@ -84,6 +84,7 @@ type store interface {
 	Ack(c *fifo.Consumer[item], n int)
 	Reject(c *fifo.Consumer[item], e entry)
 	Return(c *fifo.Consumer[item], e entry)
+	Release(c *fifo.Consumer[item], e entry)
 	Restore(c *fifo.Consumer[item], e entry)
 	Woken() []*fifo.Consumer[item]
 	Purge() int
@@ -127,7 +128,7 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 		q.setPrompt()
 	}
 	if q.settings.singleActive {
-		q.fifo.SetSingle(false)
+		q.fifo.SetSingle(q.settings.quorum && q.version >= v4_0) // CONS-21, QQ-18
 	}
 	if b.phase.Load() != open {
 		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
@@ -424,7 +425,12 @@ func (q *queue) subscribe(c *Consumer) error {
 		q.consumers = append(q.consumers, c)
 		return nil
 	}
-	if q.settings.singleActive && c.core.Exclusive { // CONS-6
+	switch {
+	case q.settings.quorum && c.core.Gate != nil: // QQ-14
+		return notSupported("%s does not support global qos", q.where())
+	case q.settings.quorum:
+		c.core.Exclusive = false // QQ-16
+	case q.settings.singleActive && c.core.Exclusive: // CONS-6
 		return q.exclusiveUse()
 	}
 	if len(q.consumers) > 0 {
@@ -440,7 +446,7 @@ func (q *queue) subscribe(c *Consumer) error {
 }
 
 func (q *queue) exclusiveUse() error {
-	return accessRefused("queue '%s' in vhost '%s' in exclusive use", q.name, q.broker.vhost)
+	return accessRefused("%s in exclusive use", q.where())
 }
 
 // endTogether ends consumers, and returns what back holds, in one step: nothing

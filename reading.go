@@ -72,7 +72,7 @@ type reading struct {
 // STREAM-4), and reads where it begins and what it wants.
 func (q *queue) checkReader(c *consumeConfig) error {
 	if _, ok := c.args["x-priority"]; ok || c.priority != 0 { // STREAM-14
-		return q.where().otherType("x-priority", streamType)
+		return q.at().otherType("x-priority", streamType)
 	}
 	at, err := q.position(c)
 	if err != nil {
@@ -81,17 +81,17 @@ func (q *queue) checkReader(c *consumeConfig) error {
 	old := c.version < v4_0
 	switch {
 	case c.prefetch == 0 && old:
-		return preconditionFailed("consumer prefetch count is not set for 'queue '%s' in vhost '%s''", q.name, q.broker.vhost)
+		return preconditionFailed("consumer prefetch count is not set for '%s'", q.where())
 	case c.prefetch == 0:
-		return preconditionFailed("consumer prefetch count is not set for stream queue '%s' in vhost '%s'", q.name, q.broker.vhost)
+		return preconditionFailed("consumer prefetch count is not set for stream %s", q.where())
 	case c.autoAck && old:
 		return q.notInStreams("automatic acknowledgement")
 	case c.autoAck:
-		return notSupported("automatic acknowledgement not supported by stream queue '%s' in vhost '%s'", q.name, q.broker.vhost)
+		return notSupported("automatic acknowledgement not supported by stream %s", q.where())
 	case old:
 		c.window = nil // has no effect
 	case c.window != nil:
-		return notSupported("queue '%s' in vhost '%s' does not support global qos", q.name, q.broker.vhost)
+		return notSupported("%s does not support global qos", q.where())
 	}
 	c.reading.at = at
 	if !old {
@@ -103,7 +103,7 @@ func (q *queue) checkReader(c *consumeConfig) error {
 // notInStreams is the error of a method that streams do not have (STREAM-5 to
 // STREAM-7).
 func (q *queue) notInStreams(what string) error {
-	return notSupported("%s not supported by stream queues queue '%s' in vhost '%s'", what, q.name, q.broker.vhost)
+	return notSupported("%s not supported by stream queues %s", what, q.where())
 }
 
 // onlyAcks reports whether deliveries must not be settled otherwise.
@@ -150,7 +150,7 @@ func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
 			return stream.Since(time.Now().Add(-age)), nil
 		}
 		if c.version >= v4_0 || !noAge(v) {
-			return at, q.where().invalidArgument("x-stream-offset", fmt.Sprintf(`{invalid_stream_offset_arg,{longstr,<<"%s">>}}`, v))
+			return at, q.at().invalidArgument("x-stream-offset", fmt.Sprintf(`{invalid_stream_offset_arg,{longstr,<<"%s">>}}`, v))
 		}
 	default:
 		if n, why := integerArgument(v); why == "" {
@@ -160,7 +160,7 @@ func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
 	if c.version < v4_0 {
 		return at, errInternal
 	}
-	return at, q.where().invalidArgument("x-stream-offset", fmt.Sprintf("{invalid_stream_offset_arg,{%s,%v}}", typeName(offset), offset))
+	return at, q.at().invalidArgument("x-stream-offset", fmt.Sprintf("{invalid_stream_offset_arg,{%s,%v}}", typeName(offset), offset))
 }
 
 var namedPositions = map[string]stream.Position{"first": stream.First, "last": stream.Last, "next": stream.Next}

@@ -19,9 +19,13 @@ type settings struct {
 	deliveryLimit int             // how often a message may come back; negative = any number
 	stream        *streamSettings // nil unless it is a stream
 
+	place fifo.Place // where messages go that come back
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
+	quorum       bool
+	version      version // of RabbitMQ, for a quorum queue
 }
 
 // Most queues are declared in one of three ways, and share their settings, which
@@ -34,10 +38,11 @@ var (
 
 // defaultSettings are those of a queue without arguments.
 func (c *queueConfig) defaultSettings() *settings {
-	_, kind := typeOf(c.args)
-	switch {
-	case kind == streams:
+	switch t := queueTypeOf(c.args); {
+	case t == streams:
 		return c.defaultStreamSettings()
+	case t == quorum:
+		return c.defaultQuorumSettings()
 	case c.rabbitMQ:
 		return &rabbitMQSettings
 	case c.unbounded:
@@ -99,6 +104,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
+	if s.quorum {
+		s.asQuorum()
+	}
 	if s.stream != nil {
 		s.stream = s.stream.with(s.maxBytes, args)
 	}
@@ -115,7 +123,7 @@ func (s *settings) limits() fifo.Limits[item] {
 	if s.stream != nil {
 		return fifo.Unlimited[item]()
 	}
-	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Returns: s.deliveryLimit, KeepDead: s.deadLetters != nil}
+	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
 	}
@@ -129,11 +137,16 @@ func (s *settings) plain() bool {
 }
 
 // priority is that of a message in the queue (PRIO-1).
-func (s *settings) priority(m *Message) uint8 { return min(m.Priority, s.maxPriority) }
+func (s *settings) priority(m *Message) uint8 {
+	if s.quorum {
+		return s.quorumPriority(m)
+	}
+	return min(m.Priority, s.maxPriority)
+}
 
 // subject is what policies look at.
 func (q *queue) subject() subject {
-	_, t := typeOf(q.args)
+	t := queueTypeOf(q.args)
 	kind := queueGroups[t]
 	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
 	if !q.wire && t == classic { // it has a delivery limit here

@@ -15,6 +15,7 @@ const (
 	Rejected
 
 	restored // goes back as if nobody had seen it
+	released // goes back, and that does not count against the delivery limit
 )
 
 // SettleAll settles many deliveries in the same way. Those of one consumer are
@@ -22,7 +23,7 @@ const (
 // any of them is delivered again. Those that were settled before are left out,
 // and the error then is ErrSettled.
 func SettleAll(o Outcome, deliveries ...*Delivery) error {
-	if o > Rejected {
+	if o > Rejected && o != released {
 		return invalid("SettleAll: there is no such outcome as %d", o)
 	}
 	if slices.Contains(deliveries, nil) {
@@ -83,7 +84,7 @@ func (h *holder) settleAll(o Outcome, tags []uint64) error {
 	}
 	h.mu.Unlock()
 	if q.gone == nil {
-		if o == Requeued {
+		if o == Requeued || o == released {
 			q.dropReturned()
 		}
 		q.fifo.Dispatch()
@@ -107,6 +108,8 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 		q.Ack(h.core, 1)
 	case o == Requeued:
 		q.Return(h.core, e)
+	case o == released:
+		q.Release(h.core, e)
 	case o == restored:
 		q.Restore(h.core, e)
 	default:

@@ -2,7 +2,6 @@ package pocketmq
 
 import (
 	"fmt"
-	"maps"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/stream"
@@ -68,16 +67,8 @@ func SegmentBytes(n int64) QueueOption {
 	})
 }
 
-// checkStream reports what is wrong with the properties of a new stream (STREAM-1).
+// checkStream reports what is wrong with the arguments of a new stream alone.
 func (w where) checkStream(c queueConfig) error {
-	for _, p := range []struct {
-		name string
-		set  bool
-	}{{"auto-delete", c.autoDelete}, {"exclusive-owner", c.exclusive}, {"non-durable", !c.durable}} {
-		if p.set {
-			return preconditionFailed("invalid property '%s' for queue '%s' in vhost '%s'", p.name, w.name, w.vhost)
-		}
-	}
 	if n, ok := integerIn(c.args, "x-stream-max-segment-size-bytes"); ok && n > 3_000_000_000 { // ARGS-20
 		return preconditionFailed("Exceeded max value for x-stream-max-segment-size-bytes")
 	}
@@ -85,12 +76,6 @@ func (w where) checkStream(c queueConfig) error {
 		return preconditionFailed("Invalid value for  x-stream-filter-size-bytes")
 	}
 	return nil
-}
-
-// kind is the type of the queue.
-func (q *queue) kind() string {
-	name, _ := typeOf(q.args)
-	return name
 }
 
 // streamSettings are what is in force for a stream.
@@ -131,14 +116,11 @@ func (s streamSettings) with(maxBytes int64, args Table) *streamSettings {
 
 // append puts a message into a stream. What it stores is what all consumers get.
 func (q *queue) append(it *item) {
-	seen := *it.msg
-	seen.origin = nil
-	seen.Headers = make(Table, len(it.msg.Headers)+1)
-	maps.Copy(seen.Headers, it.msg.Headers)
+	seen := it.msg.withHeaders()
 	seen.Headers["x-stream-offset"] = q.log.Next() // STREAM-10
 	filter, _ := seen.Headers["x-stream-filter-value"].(string)
 	size := q.settings.stream.overhead + it.weight()
-	q.log.Append(&item{&seen, it.exchange, it.key}, size, filter, time.Now())
+	q.log.Append(&item{seen, it.exchange, it.key}, size, filter, time.Now())
 }
 
 // weight is about how many bytes the contents of a message take.

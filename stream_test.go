@@ -320,17 +320,17 @@ func TestStreamsRefuseWhatTheyCannotDo(t *testing.T) {
 				_, err := b.DeclareQueue(ctx, "events", pocketmq.Stream(), pocketmq.Unbounded())
 				return err
 			}(),
-			"PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'classic' in vhost '/': received 'true' but current is 'false'":                                again,
-			"PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'events' in vhost '/': received none but current is the value 'stream' of type 'longstr'": classic,
-			"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'classic' in vhost '/' of queue type rabbit_classic_queue":                                  offsetInClassic,
-			"PRECONDITION_FAILED - invalid arg 'x-max-age' for queue 'c' in vhost '/' of queue type rabbit_classic_queue":                                              ageOfClassic,
-			"PRECONDITION_FAILED - consumer prefetch count is not set for stream queue 'events' in vhost '/'":                                                          from(pocketmq.Prefetch(0)),            // STREAM-3
-			"NOT_IMPLEMENTED - automatic acknowledgement not supported by stream queue 'events' in vhost '/'":                                                          from(pocketmq.AutoAck()),              // STREAM-4
-			"NOT_IMPLEMENTED - queue 'events' in vhost '/' does not support global qos":                                                                                from(pocketmq.SharedPrefetch(window)), // QQ-14
-			"PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'events' in vhost '/' of queue type rabbit_stream_queue":                                         from(pocketmq.Priority(1)),            // STREAM-14
-			"SYNTAX_ERROR - StreamFilter: needs at least one value":                                                                                                    from(pocketmq.StreamFilter()),
-			`PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'events' in vhost '/': {invalid_stream_offset_arg,{longstr,<<"foo">>}}`:                     from(offset("foo")), // STREAM-9
-			"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'events' in vhost '/': {invalid_stream_offset_arg,{bool,true}}":                             from(offset(true)),
+			"PRECONDITION_FAILED - inequivalent arg 'durable' for queue 'classic' in vhost '/': received 'true' but current is 'false'":            again,
+			"PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'events' in vhost '/': received 'classic' but current is 'stream'":    classic,
+			"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'classic' in vhost '/' of queue type rabbit_classic_queue":              offsetInClassic,
+			"PRECONDITION_FAILED - invalid arg 'x-max-age' for queue 'c' in vhost '/' of queue type rabbit_classic_queue":                          ageOfClassic,
+			"PRECONDITION_FAILED - consumer prefetch count is not set for stream queue 'events' in vhost '/'":                                      from(pocketmq.Prefetch(0)),            // STREAM-3
+			"NOT_IMPLEMENTED - automatic acknowledgement not supported by stream queue 'events' in vhost '/'":                                      from(pocketmq.AutoAck()),              // STREAM-4
+			"NOT_IMPLEMENTED - queue 'events' in vhost '/' does not support global qos":                                                            from(pocketmq.SharedPrefetch(window)), // QQ-14
+			"PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'events' in vhost '/' of queue type rabbit_stream_queue":                     from(pocketmq.Priority(1)),            // STREAM-14
+			"SYNTAX_ERROR - StreamFilter: needs at least one value":                                                                                from(pocketmq.StreamFilter()),
+			`PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'events' in vhost '/': {invalid_stream_offset_arg,{longstr,<<"foo">>}}`: from(offset("foo")), // STREAM-9
+			"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'events' in vhost '/': {invalid_stream_offset_arg,{bool,true}}":         from(offset(true)),
 		} {
 			require.EqualError(t, err, want)
 		}

@@ -220,8 +220,11 @@ func (ch *channel) basicAck(m *wire.BasicAck) error {
 	return ch.settle(m.DeliveryTag, m.Multiple, pocketmq.Acked)
 }
 
-// basic.nack: ACK-2 … ACK-11, DLX-18
+// basic.nack: ACK-2 … ACK-11, DLX-18, QQ-6
 func (ch *channel) basicNack(m *wire.BasicNack) error {
+	if m.Requeue && ch.conn.server.compat >= V4_3 { // QQ-6
+		return ch.settle(m.DeliveryTag, m.Multiple, released)
+	}
 	return ch.settle(m.DeliveryTag, m.Multiple, outcomeOf(m.Requeue))
 }
 

@@ -25,6 +25,10 @@ func connection(v Compatibility) pocketmq.SessionOption {
 	return hook.Connection(int(v)).(pocketmq.SessionOption)
 }
 
+// released is the outcome of a delivery that goes back without counting against the
+// delivery limit.
+var released = hook.Released.(pocketmq.Outcome)
+
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
 func queueExists(b *pocketmq.Broker, name string) bool {

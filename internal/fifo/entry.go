@@ -11,9 +11,14 @@ type Entry[T any] struct {
 	// Returns counts how often the entry was handed out and came back. An entry
 	// with Returns > 0 is a redelivery.
 	Returns uint32
+	// Released counts those of the returns that do not count against the limit.
+	Released uint16
 	// Priority is its level: a higher one is delivered earlier, whatever the place.
 	Priority uint8
 }
+
+// Failures is how often the entry came back to count against the limit.
+func (e *Entry[T]) Failures() int { return int(e.Returns) - int(e.Released) }
 
 // Reason is why a message left its queue without being acked, other than by
 // Purge: what AMQP calls its death.

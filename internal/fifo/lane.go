@@ -59,9 +59,11 @@ type lanes[T any] struct {
 	len  int // messages in all of them
 }
 
-// laneOf returns the lane of a priority above 0, into which the caller puts a
-// message.
+// laneOf returns the lane of a priority, into which the caller puts a message.
 func (q *Queue[T]) laneOf(priority uint8) *lane[T] {
+	if priority == 0 {
+		return &q.lane
+	}
 	if q.above == nil {
 		q.above = new(lanes[T])
 	}

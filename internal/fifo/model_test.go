@@ -20,6 +20,8 @@ type model struct {
 	returns   int   // limit of these; negative = none
 	now       int64
 	levels    byte // of priorities
+	place     Place
+	first     uint64
 	single    bool // only one consumer gets messages
 	active    *modelConsumer
 	dead      []Dead[int]
@@ -142,8 +144,9 @@ type both struct {
 
 // newPair returns an empty queue with limits that depend on kind.
 func newPair(kind byte) *pair {
-	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200}
-	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Returns: m.returns, KeepDead: true}
+	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200,
+		place: Place(kind % 3), places: firstPlace}
+	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Failures: m.returns, Place: m.place, KeepDead: true}
 	if m.bytes >= 0 {
 		limits.Size = size
 	}
@@ -320,7 +323,7 @@ func (p *pair) settle(arg byte) {
 		}
 		p.q.Dispatch()
 	case 3:
-		slices.Reverse(some) // the order in which they come back is of no account
+		slices.Reverse(some) // the order in which they come back is of no account, if they go to their places
 		p.q.Dispatch()
 		for _, e := range some {
 			p.q.Return(b.c, e)
@@ -337,6 +340,14 @@ func (p *pair) back(entries []Entry[int]) {
 		if p.m.returns >= 0 && int(e.Returns) > p.m.returns {
 			p.m.bury(e, DeliveryLimit)
 			continue
+		}
+		switch p.m.place {
+		case ReturnOrder:
+			p.m.first++
+			e.Seq = p.m.first
+		case Back:
+			p.m.places++
+			e.Seq = p.m.places
 		}
 		p.m.wait(e)
 	}

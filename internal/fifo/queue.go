@@ -3,6 +3,7 @@ package fifo
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/pocketmq/pocketmq/internal/ring"
@@ -12,7 +13,9 @@ import (
 type Queue[T any] struct {
 	lane[T]           // what waits with priority 0
 	above   *lanes[T] // and with higher ones; nil = never any
-	seq     uint64
+	seq     uint64    // the last place that was given away
+	first   uint64    // the last place that was given away in ReturnOrder
+	moved   uint64    // how many places were given away for Back
 	limits  Limits[T]
 	bytes   int64 // of the messages that wait, if they are limited
 	unacked int
@@ -42,16 +45,32 @@ type Limits[T any] struct {
 	// Size is the number of bytes of a message, nil unless Bytes is a limit.
 	Size func(T) int
 
-	// Returns is how often a message may come back; the next time it is dead.
-	// Negative = any number.
-	Returns int
+	// Failures is how often a message may come back by Return; the next time it is
+	// dead. Negative = any number.
+	Failures int
+
+	// Place is where messages go that come back.
+	Place Place
 
 	// KeepDead lets Dead return what died; else it is gone at once.
 	KeepDead bool
 }
 
+// Place is where a message goes that comes back after somebody saw it.
+type Place uint8
+
+// The places.
+const (
+	Original    Place = iota // before everything that was put in later (ACK-9)
+	ReturnOrder              // before all that never left, in the order in which they come back (QQ-9)
+	Back                     // behind all others (QQ-9)
+)
+
+// firstPlace is that of the first message. Those below are for ReturnOrder.
+const firstPlace = 1 << 62
+
 // Unlimited are the limits of a queue without any.
-func Unlimited[T any]() Limits[T] { return Limits[T]{Length: -1, Bytes: -1, Returns: -1} }
+func Unlimited[T any]() Limits[T] { return Limits[T]{Length: -1, Bytes: -1, Failures: -1} }
 
 // Counts are a queue's running totals. What came in has left, or is ready, or
 // is unacked; Check checks the balance.
@@ -68,7 +87,7 @@ type Counts struct {
 
 // New returns an empty queue with these limits and its storage from pool.
 func New[T any](limits Limits[T], pool *ring.Pool[Entry[T]]) Queue[T] {
-	return Queue[T]{limits: limits, pool: pool, lane: lane[T]{ready: ring.New(pool)}}
+	return Queue[T]{limits: limits, pool: pool, lane: lane[T]{ready: ring.New(pool)}, seq: firstPlace}
 }
 
 // SetLimits changes the limits. What waits may then exceed them.
@@ -131,7 +150,7 @@ func (q *Queue[T]) Over() bool {
 // Counts returns the running totals.
 func (q *Queue[T]) Counts() Counts {
 	n := q.counts
-	n.Published = q.seq
+	n.Published = q.seq - firstPlace - q.moved
 	return n
 }
 
@@ -468,9 +487,37 @@ func (q *Queue[T]) Reject(c *Consumer[T], e Entry[T]) {
 // unless it has come back too often (QQ-7).
 func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
 	e.Returns++
-	if limit := q.limits.Returns; limit >= 0 && int64(e.Returns) > int64(limit) {
+	if limit := q.limits.Failures; limit >= 0 && e.Failures() > limit {
 		q.credit(c, 1)
 		q.bury(e, DeliveryLimit)
+		return
+	}
+	q.replace(c, e)
+}
+
+// Release is Return for a message that was not even tried (QQ-6).
+func (q *Queue[T]) Release(c *Consumer[T], e Entry[T]) {
+	e.Returns++
+	if e.Released < math.MaxUint16 {
+		e.Released++
+	}
+	q.replace(c, e)
+}
+
+// replace puts a message that somebody saw where such messages go.
+func (q *Queue[T]) replace(c *Consumer[T], e Entry[T]) {
+	switch q.limits.Place {
+	case ReturnOrder:
+		q.first++
+		e.Seq = q.first
+	case Back:
+		q.seq++
+		q.moved++
+		e.Seq = q.seq
+		q.counts.Returned++
+		q.credit(c, 1)
+		q.weigh(&e.Value, 1)
+		*q.laneOf(e.Priority).ready.PushBack() = e
 		return
 	}
 	q.Restore(c, e)
@@ -482,11 +529,7 @@ func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
 	q.counts.Returned++
 	q.credit(c, 1) // first the credit, then the message (ACK-11)
 	q.weigh(&e.Value, 1)
-	l := &q.lane
-	if e.Priority > 0 {
-		l = q.laneOf(e.Priority)
-	}
-	l.returned.push(e)
+	q.laneOf(e.Priority).returned.push(e)
 }
 
 // credit gives n units back to c, which queues up again if it was blocked.

@@ -48,6 +48,10 @@ var (
 	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
 	Connection func(version int) any
 
+	// Released is the pocketmq.Outcome of a delivery that goes back without counting
+	// against the delivery limit.
+	Released any
+
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".
 	ReservedName func() any

@@ -154,6 +154,9 @@ func (l *Log[T]) Return(c *fifo.Consumer[T], _ fifo.Entry[T]) {
 	l.credit(c, 1)
 }
 
+// Release is Return.
+func (l *Log[T]) Release(c *fifo.Consumer[T], e fifo.Entry[T]) { l.Return(c, e) }
+
 // Restore is Return for a message that nobody has seen.
 func (l *Log[T]) Restore(c *fifo.Consumer[T], e fifo.Entry[T]) { l.Return(c, e) }
 

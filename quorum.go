@@ -1,0 +1,112 @@
+package pocketmq
+
+import "github.com/pocketmq/pocketmq/internal/fifo"
+
+// A quorum queue is replicated in RabbitMQ. Of that nothing is left on one node but
+// the rules by which it differs from a classic queue, some of them by version.
+
+// defaultDeliveryLimit is that of a quorum queue since 4.0 (QQ-8).
+const defaultDeliveryLimit = 20
+
+// defaultQuorumSettings are those of a quorum queue without further arguments.
+func (c *queueConfig) defaultQuorumSettings() *settings {
+	s := boundedSettings
+	switch {
+	case c.rabbitMQ:
+		s = rabbitMQSettings
+	case c.unbounded:
+		s = unboundedSettings
+	}
+	s.quorum, s.version = true, c.version
+	if c.version >= v4_0 {
+		s.deliveryLimit = defaultDeliveryLimit
+	}
+	switch c.version { // QQ-10
+	case v4_0:
+		s.maxPriority = 1
+	case v4_3:
+		s.maxPriority = 31
+	}
+	return &s
+}
+
+// asQuorum gives the settings that arguments have made their effect.
+func (s *settings) asQuorum() {
+	if s.overflow == RejectPublishDLX {
+		s.overflow = DropHead // QQ-12
+	}
+	s.place = fifo.ReturnOrder // QQ-9
+	if s.deliveryLimit < 0 && s.version < v4_3 {
+		s.place = fifo.Back
+	}
+}
+
+// quorumPriority is that of a message in a quorum queue (QQ-10).
+func (s *settings) quorumPriority(m *Message) uint8 {
+	switch {
+	case s.version < v4_0:
+		return 0
+	case s.version < v4_3:
+		if m.Priority >= 5 {
+			return 1
+		}
+		return 0
+	case !m.hasPriority():
+		return 4
+	}
+	return min(m.Priority, s.maxPriority)
+}
+
+// checkQuorum refuses what there is not of quorum queues.
+func (w where) checkQuorum(c queueConfig) error {
+	if c.args["x-dead-letter-strategy"] == "at-least-once" && c.args["x-overflow"] == RejectPublish.String() {
+		return notSupported("queue '%s' in vhost '%s': dead-lettering at least once is not supported", w.name, w.vhost)
+	}
+	return nil
+}
+
+// checkDelete refuses the conditions of a deletion that quorum queues do not know
+// (QQ-13).
+func (q *queue) checkDelete(c deleteConfig) error {
+	flag := ""
+	switch {
+	case !q.defaults.quorum:
+		return nil
+	case c.ifUnused:
+		flag = "if-unused"
+	case c.ifEmpty:
+		flag = "if-empty"
+	default:
+		return nil
+	}
+	return notSupported("cannot delete %s. queue.delete operations with %s flag set are not supported by quorum queues", q.where(), flag)
+}
+
+// checkGet refuses what would go past the single active consumer of a quorum queue
+// (QQ-15).
+func (q *queue) checkGet() error {
+	if !q.defaults.quorum || q.args["x-single-active-consumer"] != true {
+		return nil
+	}
+	return newError(ErrResourceLocked, CodeResourceLocked,
+		"cannot obtain access to locked %s. basic.get operations are not supported by quorum queues with single active consumer", q.where())
+}
+
+func (q *queue) where() string { return "queue '" + q.name + "' in vhost '" + q.broker.vhost + "'" }
+
+// counted is a message as a quorum queue delivers it: with the number of times it
+// came back (QQ-4).
+func (q *queue) counted(e *entry) *Message {
+	failures := e.Failures()
+	if q.version >= v4_0 && failures == 0 && q.version < v4_3 {
+		return e.Value.msg
+	}
+	m := e.Value.msg.withHeaders()
+	if failures > 0 || q.version < v4_0 {
+		m.Headers["x-delivery-count"] = int64(failures)
+	}
+	if q.version >= v4_3 {
+		m.Headers["x-acquired-count"] = int64(e.Returns)
+	}
+	return m
+}

@@ -1,0 +1,35 @@
+package pocketmq_test
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq"
+)
+
+func TestAQuorumQueueCountsReturns(t *testing.T) { // QQ-4, QQ-8, QQ-9
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		mortal(t, b, "q", pocketmq.Quorum())
+		declare(t, b, "q", append(toQueue("dead"), pocketmq.Quorum(), pocketmq.Durable())...)
+		send(t, b, "q", "a", "b")
+		first, second := take(t, b, "q"), take(t, b, "q")
+		require.Nil(t, first.Headers)
+		must(t, second.Nack(true))
+		must(t, first.Nack(true))
+		d := take(t, b, "q")
+		require.Equal(t, "b", string(d.Body), "the first that came back")
+		require.Equal(t, pocketmq.Table{"x-delivery-count": int64(1)}, d.Headers)
+		must(t, take(t, b, "q").Ack())
+		for range 19 {
+			must(t, d.Nack(true))
+			d = take(t, b, "q")
+		}
+		require.Equal(t, int64(20), d.Headers["x-delivery-count"])
+		must(t, d.Nack(true))
+		d = take(t, b, "dead")
+		require.Equal(t, "delivery_limit", deaths(t, d)[0]["reason"])
+		require.NotContains(t, d.Headers, "x-delivery-count")
+		must(t, d.Ack())
+	})
+}
