@@ -273,6 +273,9 @@ func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
 		tag = c.unacked.Add(e)
 	}
 	c.fill(d, e, c.tag, tag)
+	if c.relay != nil {
+		c.relay.mark(d)
+	}
 	*e = entry{}
 	c.batch.Advance()
 	return flush, c.waiting > 0 && (c.batch.Len() > 0 || c.more)
@@ -336,6 +339,7 @@ func (c *Consumer) detach(why error) (first, queueEnded bool) {
 
 // ended is the part of endTogether without locks.
 func (c *Consumer) ended(why error) {
+	c.relay.cancel()
 	c.window.Load().offer()
 	c.mu.Lock()
 	unwatch, stop := c.unwatch, c.stopHandlers

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -146,6 +147,50 @@ func TestPublishReceiveAckByTwoConsumersDoNotAllocate(t *testing.T) {
 			must(t, d.Ack())
 		}
 	}))
+}
+
+func TestPluginExchangesRouteWithoutAllocating(t *testing.T) {
+	byHeader := pocketmq.Arguments(pocketmq.Table{"hash-header": "h"})
+	m := &pocketmq.Message{Headers: pocketmq.Table{"h": "1"}}
+	for name, declareX := range map[string]func(b *pocketmq.Broker) error{
+		"hash":    func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash) },
+		"header":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash, byHeader) },
+		"modulus": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ModulusHash) },
+		"random":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.Random) },
+		"history": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.RecentHistory) },
+		"no delay": func(b *pocketmq.Broker) error {
+			return b.DeclareExchange(ctx, "x", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Random))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBroker(t)
+			must(t, declareX(b))
+			declare(t, b, "q")
+			bind(t, b, "q", "x", "1")
+			c := consume(t, b, "q")
+			require.Zero(t, testing.AllocsPerRun(2000, func() {
+				must(t, b.Publish(ctx, "x", "k", m))
+				d, err := c.Receive(ctx)
+				must(t, err)
+				must(t, d.Ack())
+			}))
+		})
+	}
+}
+
+func TestDelayedMessageTakesAtMost128Bytes(t *testing.T) {
+	const n = 200_000
+	b := newBroker(t)
+	exchange(t, b, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct))
+	m := delayed(t, "a", time.Hour)
+	before := heap()
+	for range n {
+		must(t, b.Publish(ctx, "late", "k", m))
+	}
+	each := float64(heap()-before) / n
+	t.Logf("%.1f bytes each", each)
+	require.LessOrEqual(t, each, 128.0)
+	runtime.KeepAlive(b)
 }
 
 // Set POCKETMQ_MESSAGES to ten million to see it hold for as many.

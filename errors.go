@@ -45,6 +45,12 @@ var (
 	// ack, or went back to its queue when its consumer was closed.
 	ErrSettled = errors.New("already settled")
 
+	// ErrConnectionLost: the connection to the broker that a delivery came over
+	// is gone, and the message is back in its queue; or that a message was sent
+	// over, and whether it has arrived is unknown. Of a Broker in this process
+	// there is no such error.
+	ErrConnectionLost = errors.New("connection lost")
+
 	// Any time.
 
 	// ErrMessagesLost: Shutdown found messages that nobody will receive.

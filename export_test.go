@@ -95,8 +95,7 @@ func (s *Session) Remembered() int {
 	return len(s.consumers) + len(s.ended) + len(s.got) + len(s.owned)
 }
 
-// Apply puts arguments into force for a queue that exists, as a policy does.
-func (b *Broker) Apply(queue string, args Table) {
-	q, _ := b.queues.Load(queue)
-	q.apply(settingsOf(*q.declared, args))
+// WithPolicies are the arguments of a queue, with these definitions of policies.
+func WithPolicies(args, user, operator Table) Table {
+	return inForce{&policy{Policy: Policy{Definition: user}}, &policy{Policy: Policy{Definition: operator}}}.merge(args, "x-")
 }

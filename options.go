@@ -55,7 +55,10 @@ type GetOption interface{ get(*getConfig) }
 
 type exchangeConfig struct {
 	passive, durable, autoDelete, internal bool
+	maxDelayed                             int  // 0 = the default
+	rabbitMQ                               bool // the session has RabbitMQDefaults
 	args                                   Table
+	err                                    error
 }
 
 type queueConfig struct {
@@ -68,7 +71,19 @@ type queueConfig struct {
 	err                                                error
 }
 
-type bindConfig struct{ args Table }
+// check reports the first option that was wrong, or that contradicts another.
+func (c *queueConfig) check() error {
+	defaults := c.defaultSettings()
+	key, _, _ := defaults.bound()
+	if _, bounded := c.args[key]; bounded && c.unbounded && c.err == nil {
+		return invalid("the argument '%s' and Unbounded contradict each other", key)
+	}
+	return c.err
+}
+
+type bindConfig struct {
+	args Table
+}
 
 type deleteConfig struct{ ifUnused, ifEmpty bool }
 

@@ -54,9 +54,9 @@ func (w *Window) Resize(n int) {
 
 // Join puts a running consumer under the window, as SharedPrefetch does with one
 // that is started. It does nothing to a consumer that is under one already, has
-// ended, needs no acks, or reads a stream.
+// ended, needs no acks, reads a stream, or gets its messages from another machine.
 func (w *Window) Join(c *Consumer) {
-	if !w.isMade() || c == nil {
+	if !w.isMade() || c == nil || c.relay != nil {
 		return
 	}
 	q := c.queue

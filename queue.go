@@ -34,7 +34,8 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	declared   *settings // by its arguments
+	defaults   *settings // of whoever declared it, where its arguments are silent
+	wire       bool      // declared over a connection
 	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
@@ -52,6 +53,7 @@ type queue struct {
 	log       *stream.Log[item] // nil unless it is a stream
 	plain     bool              // settings.plain()
 	settings  *settings         // what is in force; see apply
+	policies  inForce
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -110,11 +112,16 @@ type waiter struct {
 	done chan error // gets nil once the item is in the queue
 }
 
+// newQueue returns a queue with the policies of this moment; b.mu is held.
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
-	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, version: c.version, broker: b}
+	q := &queue{
+		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
+		defaults: c.defaultSettings(), wire: c.wire, version: c.version, broker: b,
+	}
 	q.self.queues = []*queue{q}
-	q.declared = settingsOf(c.defaultSettings(), c.args)
-	q.settings, q.plain = q.declared, q.declared.plain()
+	q.policies = b.policies.match(q.subject())
+	q.settings = settingsOf(q.defaults, q.policies.merge(q.args, "x-"))
+	q.plain = q.settings.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
 	if s := q.settings.stream; s != nil {
 		q.log = stream.New[item](s.Retention)
@@ -193,10 +200,8 @@ func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	q.collect()
 	var err error
 	switch {
-	case q.settings.overflow == DropHead || q.settings.overflow.refuses() && q.fifo.Fits(it):
-		q.put(it)
-	case q.settings.overflow.refuses():
-		err = q.refuse(it)
+	case q.settings.overflow != Block:
+		err = q.putOrRefuse(it)
 	case len(q.waiters) > 0 || !q.admit(it):
 		if n := len(it.msg.Body); q.settings.maxBytes >= 0 && int64(n) > q.settings.maxBytes {
 			q.rejected++
@@ -208,6 +213,16 @@ func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	}
 	q.unlock()
 	return err
+}
+
+// putOrRefuse adds a message that cannot wait for room, even beyond the limit, unless
+// the queue refuses what is too much.
+func (q *queue) putOrRefuse(it *item) error {
+	if q.settings.overflow.refuses() && !q.fifo.Fits(it) {
+		return q.refuse(it)
+	}
+	q.put(it)
+	return nil
 }
 
 // refuse turns a message away from a full queue (DLX-20).
@@ -285,6 +300,16 @@ func (q *queue) admitWaiters() {
 		q.waiters = nil
 		q.setEager(eagerWaiters, false)
 	}
+}
+
+// resolveWaiters lets all waiting publishers go, in a queue that does not make them
+// wait any more.
+func (q *queue) resolveWaiters() {
+	for _, w := range q.waiters {
+		w.done <- q.putOrRefuse(&w.item)
+	}
+	q.waiters = nil
+	q.setEager(eagerWaiters, false)
 }
 
 // setPrompt is for a queue in which it matters when a message is assigned: because
@@ -450,6 +475,7 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	}
 	for _, h := range back {
 		h.window.Load().offer()
+		h.relay.returnAll()
 	}
 	if queueEnded {
 		q.broker.forgetQueue(q)

@@ -10,10 +10,10 @@ const defaultDeliveryLimit = 20
 
 func (c *queueConfig) isQuorum() bool { return queueTypeOf(c.args) == quorum }
 
-// quorumDefaults changes the settings of a queue without arguments to those of a
+// quorumSettings changes the settings of a queue without arguments to those of a
 // quorum queue.
-func (c *queueConfig) quorumDefaults(s *settings) {
-	s.quorum = true
+func (c *queueConfig) quorumSettings(s settings) *settings {
+	s.quorum, s.version = true, c.version
 	if c.version >= v4_0 {
 		s.deliveryLimit = defaultDeliveryLimit
 	}
@@ -23,6 +23,7 @@ func (c *queueConfig) quorumDefaults(s *settings) {
 	case v4_3:
 		s.maxPriority = 31
 	}
+	return &s
 }
 
 // asQuorum gives the settings that arguments have made their effect.
@@ -65,7 +66,7 @@ func (w where) checkQuorum(c queueConfig) error {
 func (q *queue) checkDelete(c deleteConfig) error {
 	flag := ""
 	switch {
-	case !q.declared.quorum:
+	case !q.defaults.quorum:
 		return nil
 	case c.ifUnused:
 		flag = "if-unused"
@@ -80,7 +81,7 @@ func (q *queue) checkDelete(c deleteConfig) error {
 // checkGet refuses what would go past the single active consumer of a quorum queue
 // (QQ-15).
 func (q *queue) checkGet() error {
-	if !q.declared.quorum || !q.declared.singleActive {
+	if !q.defaults.quorum || q.args["x-single-active-consumer"] != true {
 		return nil
 	}
 	return newError(ErrResourceLocked, CodeResourceLocked,

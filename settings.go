@@ -1,16 +1,14 @@
 package pocketmq
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
 // settings are what is in force for a queue, now: what its arguments ask for,
-// where they are silent the defaults of who declared it. A policy is a table of
-// the same arguments. It takes effect by merging it with the queue's arguments,
-// key by key, the lesser number or the argument before the policy (POL-6, POL-7),
-// and giving the result to settingsOf and what comes of it to (*queue).apply.
+// and where they are silent, policies and the defaults of who declared it.
 type settings struct {
 	overflow      OverflowPolicy
 	maxLength     int             // messages that may wait; negative = any number
@@ -30,24 +28,28 @@ type settings struct {
 	version      version // of RabbitMQ that the queue behaves like
 }
 
+// Most queues are declared in one of three ways, and share their settings, which
+// nobody changes.
+var (
+	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+)
+
 // defaultSettings are those of a queue without arguments.
-func (c *queueConfig) defaultSettings() settings {
-	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, version: c.version}
-	if c.unbounded || c.rabbitMQ {
-		s.maxLength = -1
+func (c *queueConfig) defaultSettings() *settings {
+	s := &boundedSettings
+	switch {
+	case c.rabbitMQ:
+		s = &rabbitMQSettings
+	case c.unbounded:
+		s = &unboundedSettings
 	}
-	if c.rabbitMQ {
-		s.overflow = DropHead
-	}
-	if c.isQuorum() {
-		c.quorumDefaults(&s)
-	}
-	if queueTypeOf(c.args) == streams {
-		s.maxLength, s.overflow = -1, DropHead
-		s.stream = c.defaultStream()
-		if !c.unbounded && !c.rabbitMQ {
-			s.maxBytes = DefaultStreamBytes
-		}
+	switch queueTypeOf(c.args) {
+	case quorum:
+		return c.quorumSettings(*s)
+	case streams:
+		return c.streamSettings(rabbitMQSettings)
 	}
 	return s
 }
@@ -62,8 +64,12 @@ func (s *settings) bound() (key string, limit, otherwise int64) {
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
-func settingsOf(defaults settings, args Table) *settings {
-	s := &defaults
+func settingsOf(defaults *settings, args Table) *settings {
+	if len(args) == 0 {
+		return defaults
+	}
+	changed := *defaults
+	s := &changed
 	if n, ok := integerIn(args, "x-max-length"); ok {
 		s.maxLength = int(n)
 	}
@@ -132,16 +138,42 @@ func (s *settings) priority(m *Message) uint8 {
 	return min(m.Priority, s.maxPriority)
 }
 
-// apply puts settings into force, at once: a lower limit trims the queue now,
-// while a new TTL is for the messages that come in from now on (POL-9, POL-11).
-func (q *queue) apply(s *settings) {
+// subject is what policies look at.
+func (q *queue) subject() subject {
+	kind := queueGroups[q.args["x-queue-type"]]
+	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
+	if !q.wire { // it has a delivery limit, whatever its type
+		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
+	}
+	return s
+}
+
+// queueGroups are the groups of queues by x-queue-type.
+var queueGroups = map[any]ApplyTo{
+	nil: ApplyToClassicQueues, classicType: ApplyToClassicQueues, "quorum": ApplyToQuorumQueues, "stream": ApplyToStreams,
+}
+
+// apply puts policies into force, at once: a lower limit trims the queue now, while
+// a new TTL is for the messages that come in from now on (POL-9, POL-11).
+func (q *queue) apply(f inForce) {
+	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.lock()
 	defer q.unlock()
-	q.settings = s
+	if q.gone != nil || f == q.policies {
+		return
+	}
+	q.policies = f
 	q.plain = s.plain()
 	q.fifo.SetLimits(s.limits())
+	if q.settings.overflow == DropHead { // as in RabbitMQ: the limit counts before a new overflow policy
+		q.dropHead()
+	}
+	q.settings = s
 	if q.log != nil {
 		q.log.SetRetention(s.stream.Retention, time.Now())
+	}
+	if s.overflow != Block {
+		q.resolveWaiters()
 	}
 	q.restartExpiry()
 }

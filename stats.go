@@ -23,11 +23,15 @@ type ExchangeStats struct {
 	Durable    bool
 	AutoDelete bool
 	Internal   bool
-	Alternate  string         // the alternate exchange; "" is none, or the default exchange
-	Bindings   []BindingStats // that lead away from it, by destination and key
+	Alternate  string // the alternate exchange; "" is none, or the default exchange
+
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
+
+	Bindings []BindingStats // that lead away from it, by destination and key
 
 	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
+	Delayed    int    // messages that it holds back; see DelayedType
 }
 
 // BindingStats describes a binding.
@@ -48,6 +52,8 @@ type QueueStats struct {
 	MaxLength  int   // messages that may wait; -1 is any number
 	MaxBytes   int64 // bytes of their bodies, or of memory that a stream takes; -1 is any number
 	Overflow   OverflowPolicy
+
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
 
 	MaxAge       time.Duration // of a stream; 0 is any
 	SegmentBytes int64         // of a stream
@@ -130,11 +136,15 @@ func (s Stats) Exchange(name string) (ExchangeStats, bool) {
 
 func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	s := ExchangeStats{
-		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternate,
+		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternateName(),
 		Published: x.published.Load(), Unroutable: x.unroutable.Load(),
+	}
+	if x.delays != nil {
+		s.Delayed = x.delays.len()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s.Policy, s.OperatorPolicy = x.inForce.user.name(), x.inForce.operator.name()
 	for _, n := range x.bindings {
 		s.Bindings = append(s.Bindings, BindingStats{
 			Destination: n.to.name(), ToExchange: n.to.exchange != nil, Key: n.key, Arguments: maps.Clone(n.args),
@@ -154,6 +164,7 @@ func (q *queue) stats() QueueStats {
 	s := QueueStats{
 		Name: q.name, Type: typeOf(q.args), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
+		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
 		Ready: q.store().Ready(), Unacked: q.store().Unacked(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,

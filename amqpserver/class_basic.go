@@ -4,6 +4,7 @@ import (
 	"errors"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -16,10 +17,14 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
 		return notImplemented("prefetch_size!=0 (%d)", m.PrefetchSize)
 	}
-	if m.Global && ch.conn.server.compat < V4_3 {
-		ch.setWindow(int(m.PrefetchCount))
-	} else {
+	switch {
+	case ch.conn.server.compat >= V4_3: // QOS-9
 		ch.prefetch = int(m.PrefetchCount)
+	case m.Global:
+		ch.setWindow(int(m.PrefetchCount))
+	default:
+		ch.prefetch = int(m.PrefetchCount)
+		ch.setWindow(0) // as in RabbitMQ: both limits hold only if this one comes first
 	}
 	ch.answer(false, &wire.BasicQosOk{})
 	return nil
@@ -28,19 +33,41 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 // setWindow changes the limit that the channel's consumers share, also those
 // that are running (QOS-3, QOS-6).
 func (ch *channel) setWindow(n int) {
-	if ch.window != nil {
+	switch {
+	case ch.window == nil && n > 0:
+		ch.openWindow(n)
+	case ch.window == nil:
+	case n == 0:
+		hook.Reserve(ch.window, -ch.reserved)
+		ch.reserved, ch.limited = 0, false
+		ch.window.Resize(0)
+	default:
+		ch.reserve()
 		ch.window.Resize(n)
+	}
+}
+
+// reserve takes what was got and is not settled out of a limit that begins now. Like
+// RabbitMQ, which calls it obscure, the channel never gives that back.
+func (ch *channel) reserve() {
+	if ch.limited {
 		return
 	}
-	if n == 0 {
-		return
-	}
+	ch.mu.Lock()
+	ch.reserved, ch.limited = ch.unacked.got(), true
+	ch.mu.Unlock()
+	hook.Reserve(ch.window, ch.reserved)
+}
+
+// openWindow sets the limit for the first time.
+func (ch *channel) openWindow(n int) {
 	w, err := pocketmq.NewWindow(n)
 	if err != nil {
 		return // n is positive
 	}
-	ch.mu.Lock()
 	ch.window = w
+	ch.reserve()
+	ch.mu.Lock()
 	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
 		running = append(running, k.core)
@@ -102,7 +129,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	if tag == "" {
 		tag = "amq.ctag-" + randomName()
 	}
-	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck}
+	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck, replies: isReplyName(queue)}
 	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
 	if err != nil {
 		return err
@@ -180,7 +207,7 @@ func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool) {
 	defer ch.mu.Unlock()
 	ch.lastTag++
 	if !noAck {
-		ch.unacked.add(ch.lastTag, d)
+		ch.unacked.add(ch.lastTag, ch.conn.age(), d)
 	}
 	ch.conn.out.sendContent(ch.id, &wire.BasicGetOk{
 		DeliveryTag: ch.lastTag, Redelivered: d.Redelivered, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
