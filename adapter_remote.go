@@ -8,11 +8,14 @@ import (
 
 // What a client of a broker elsewhere needs beyond the exported API.
 func init() {
-	hook.ExchangeOptions = func(opts any) hook.ExchangeConfig {
+	hook.ExchangeOptions = func(opts any) (hook.ExchangeConfig, error) {
 		c := exchangeConfigOf(opts.([]ExchangeOption))
+		if c.maxDelayed != 0 && c.err == nil {
+			c.err = notSupported("MaxDelayed: RabbitMQ does not limit delayed messages")
+		}
 		return hook.ExchangeConfig{
 			Passive: c.passive, Durable: c.durable, AutoDelete: c.autoDelete, Internal: c.internal, Arguments: c.args,
-		}
+		}, c.err
 	}
 	hook.QueueOptions = func(opts any) (hook.QueueConfig, error) {
 		c := queueConfigOf(opts.([]QueueOption))

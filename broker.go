@@ -313,7 +313,7 @@ func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error 
 		}
 	}
 	if c.maxDelayed > 0 && c.maxDelayed != x.delays.limit {
-		return at.differs("MaxDelayed", c.maxDelayed, x.delays.limit)
+		return at.differs("MaxDelayed", c.maxDelayed, x.delays.limitText())
 	}
 	return at.sameArguments(c.args, x.args, "alternate-exchange")
 }
@@ -410,6 +410,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		c.durable = false // its end is its session's (QUEUE-19)
 	}
 	q = newQueue(b, name, c, owner)
+	q.apply(b.policies.match(q.subject()))
 	if owner != nil && !owner.own(q) {
 		return nil, errSessionClosed // meanwhile: nobody would delete the queue
 	}

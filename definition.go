@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -14,23 +13,30 @@ import (
 // policyKey is a key of a definition.
 type policyKey struct {
 	check    func(v any) bool
-	what     string // that a value must be, in RabbitMQ's words (POL-10)
-	numeric  bool   // the least value counts (POL-6)
-	ceiling  int64  // what larger numbers count as
-	operator bool   // operator policies may have it (POL-5)
+	what     string             // that a value must be, in RabbitMQ's words (POL-10)
+	lesser   func(a, b any) any // of two values the one that counts; nil = the first (POL-6, POL-7)
+	operator bool               // operator policies may have it (POL-5)
 }
 
-func number(what string, least int64) policyKey {
-	return policyKey{what: what, numeric: true, ceiling: math.MaxInt64, check: func(v any) bool {
+// number is the key of a number, of which the least counts, and one above ceiling
+// as ceiling.
+func number(what string, least, ceiling int64) policyKey {
+	return policyKey{what: what, lesser: lesserNumber(ceiling), check: func(v any) bool {
 		n, why := integerArgument(v)
 		return why == "" && n >= least
 	}}
 }
 
-func duration(what string, least int64) policyKey {
-	k := number(what, least)
-	k.ceiling = maxTime // policies may exceed it, unlike arguments
-	return k
+// lesserNumber returns the lesser number of two, of which the first may be nil, and
+// at most ceiling.
+func lesserNumber(ceiling int64) func(a, b any) any {
+	return func(a, b any) any {
+		least, _ := integerArgument(b)
+		if n, why := integerArgument(a); why == "" {
+			least = min(least, n)
+		}
+		return min(least, ceiling)
+	}
 }
 
 func text(what string, values ...string) policyKey {
@@ -51,20 +57,20 @@ var policyKeys = map[string]policyKey{
 	"dead-letter-exchange":          text("dead letter exchange name"),
 	"dead-letter-routing-key":       text("dead letter routing key"),
 	"dead-letter-strategy":          text("dead letter strategy", "at-most-once", "at-least-once"),
-	"message-ttl":                   duration("message TTL", 0).byOperators(),
-	"expires":                       duration("queue expiry", 1).byOperators(),
-	"max-length":                    number("maximum length", 0).byOperators(),
-	"max-length-bytes":              number("maximum length in bytes", 0).byOperators(),
-	"max-in-memory-length":          number("maximum memory in bytes", 0).byOperators(),
-	"max-in-memory-bytes":           number("maximum memory in bytes", 0).byOperators(),
-	"delivery-limit":                number("delivery limit", 0).byOperators(),
-	"initial-cluster-size":          number("cluster size", 0),
-	"stream-max-segment-size-bytes": {what: "segment size", numeric: true, ceiling: maxSegment, check: isSegment},
+	"message-ttl":                   number("message TTL", 0, maxTime).byOperators(),
+	"expires":                       number("queue expiry", 1, maxTime).byOperators(),
+	"max-length":                    number("maximum length", 0, math.MaxInt64).byOperators(),
+	"max-length-bytes":              number("maximum length in bytes", 0, math.MaxInt64).byOperators(),
+	"max-in-memory-length":          number("maximum memory in bytes", 0, math.MaxInt64).byOperators(),
+	"max-in-memory-bytes":           number("maximum memory in bytes", 0, math.MaxInt64).byOperators(),
+	"delivery-limit":                number("delivery limit", 0, math.MaxInt64).byOperators(),
+	"initial-cluster-size":          number("cluster size", 0, math.MaxInt64),
+	"stream-max-segment-size-bytes": {what: "segment size", lesser: lesserNumber(maxSegment), check: isSegment},
 	"overflow":                      text("overflow value", "drop-head", "reject-publish", "reject-publish-dlx").byOperators(),
 	"queue-mode":                    text("queue-mode value", "default", "lazy"),
 	"queue-version":                 {what: "queue-version value", check: func(v any) bool { return checkQueueVersion(v) == "" }},
 	"queue-leader-locator":          text("queue leader locator value", "client-local", "balanced", "random", "least-leaders"),
-	"max-age":                       {what: "max age", check: isAge},
+	"max-age":                       {what: "max age", lesser: lesserAge, check: func(v any) bool { return checkMaxAge(v) == "" }},
 }
 
 // notFor are the keys that a type of queue does not have: a policy with one of them
@@ -94,13 +100,15 @@ func isSegment(v any) bool {
 	return why == "" && n >= 0 && n <= maxSegment
 }
 
-// isAge reports whether v is an age such as "7D" (ARGS-19).
-func isAge(v any) bool {
-	s, ok := v.(string)
-	return ok && agePattern.MatchString(s)
+// lesserAge is lesserNumber for ages such as "7D".
+func lesserAge(a, b any) any {
+	first, _ := a.(string)
+	one, ok := parseAge(first)
+	if other, _ := parseAge(b.(string)); ok && one <= other {
+		return a
+	}
+	return b
 }
-
-var agePattern = regexp.MustCompile(`^[0-9]*[1-9][0-9]*[YMDhms]$`)
 
 // checkDefinition says what is wrong with a definition: with the first key whose
 // value is, else which keys mean nothing.
@@ -135,16 +143,11 @@ func definitionText(v any) string {
 // mergeValue returns what counts of a value that may be nil and one that comes
 // after it.
 func mergeValue(key string, before, after any) any {
-	k := policyKeys[key]
-	switch {
-	case !k.numeric && before != nil:
+	switch lesser := policyKeys[key].lesser; {
+	case lesser != nil:
+		return lesser(before, after)
+	case before != nil:
 		return before
-	case !k.numeric:
-		return after
 	}
-	least, _ := integerArgument(after)
-	if n, why := integerArgument(before); why == "" {
-		least = min(least, n)
-	}
-	return min(least, k.ceiling)
+	return after
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/heap"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -105,6 +106,13 @@ func newDelays(x *exchange, c exchangeConfig) *delays {
 		d.limit = DefaultMaxDelayed
 	}
 	return d
+}
+
+func (d *delays) limitText() string {
+	if d.limit < 0 {
+		return "none"
+	}
+	return strconv.Itoa(d.limit)
 }
 
 // delayed is a message in delays.

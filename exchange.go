@@ -20,7 +20,7 @@ const (
 	ConsistentHash = "x-consistent-hash" // by a hash of the routing key; the binding keys are weights
 	ModulusHash    = "x-modulus-hash"    // by a hash of the routing key
 	Random         = "x-random"          // by chance
-	LocalRandom    = "x-local-random"    // by chance, for queues only
+	LocalRandom    = "x-local-random"    // by chance, for classic queues only
 	RecentHistory  = "x-recent-history"  // as Fanout; a new binding gets the last messages at once
 	DelayedMessage = "x-delayed-message" // as DelayedType says, after a delay
 )

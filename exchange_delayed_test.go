@@ -323,6 +323,14 @@ func TestExchangeHoldsAsManyMessagesBackAsItMay(t *testing.T) {
 	}, pocketmq.MaxDelayed(2))
 }
 
+func TestExchangeOfRabbitMQDefaultsHoldsAnyNumberBack(t *testing.T) {
+	b := newBroker(t)
+	s := b.Session(pocketmq.RabbitMQDefaults())
+	must(t, s.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct)))
+	require.EqualError(t, s.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.MaxDelayed(5)),
+		"PRECONDITION_FAILED - inequivalent arg 'MaxDelayed' for exchange 'late' in vhost '/': received '5' but current is 'none'")
+}
+
 func TestDelayedMessagesAreGoneWithTheirExchange(t *testing.T) {
 	delaying(t, func(t *testing.T, b *pocketmq.Broker) {
 		must(t, b.Publish(ctx, "late", "q", delayed(t, "a", time.Second)))

@@ -38,7 +38,7 @@ func (r *randomRouter) route(to *routing, _ []string, _ *Message) {
 	}
 }
 
-// localRandomRouter is a randomRouter for queues of this node, as all are
+// localRandomRouter is a randomRouter for classic queues of this node, as all are
 // (XPLUG-5).
 type localRandomRouter struct{ randomRouter }
 
@@ -48,6 +48,8 @@ func (r *localRandomRouter) checkBinding(b *binding) error {
 		return preconditionFailed("Non empty binding '%s' key not permitted", b.key)
 	case b.to.queue == nil:
 		return preconditionFailed("Destination not found")
+	case b.to.queue.kind() != classicType:
+		return preconditionFailed("Queue type rabbit_%s_queue not valid for this exchange type", b.to.queue.kind())
 	}
 	return nil
 }

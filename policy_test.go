@@ -124,6 +124,8 @@ func TestPolicyMergesWithArguments(t *testing.T) { // POL-3, POL-6, POL-7
 		"very long":     {nil, pocketmq.Table{"message-ttl": int64(1) << 60}, nil, pocketmq.Table{"x-message-ttl": int64(315360000000)}},
 		"routing key":   {pocketmq.Table{"x-dead-letter-exchange": "a"}, pocketmq.Table{"dead-letter-exchange": "b", "dead-letter-routing-key": "k"}, nil, pocketmq.Table{"x-dead-letter-exchange": "a", "x-dead-letter-routing-key": "k"}},
 		"empty string":  {pocketmq.Table{"x-dead-letter-exchange": ""}, pocketmq.Table{"dead-letter-exchange": "b"}, nil, pocketmq.Table{"x-dead-letter-exchange": ""}},
+		"age":           {pocketmq.Table{"x-max-age": "90m"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "1h"}},
+		"lesser age":    {pocketmq.Table{"x-max-age": "90s"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "90s"}},
 		"queue version": {nil, pocketmq.Table{"queue-version": 2}, nil, pocketmq.Table{"x-queue-version": 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -373,6 +375,18 @@ func TestPolicyWithAKeyOfOtherQueuesDoesNotApply(t *testing.T) { // POL-4
 		require.Equal(t, "streams", x.Policy)
 		must(t, b.SetPolicy(pocketmq.Policy{Name: "classic", Priority: 7, Definition: pocketmq.Table{"max-length": 5}, ApplyTo: pocketmq.ApplyToClassicQueues}))
 		require.Equal(t, "classic", stats(t, b, "q").Policy)
+	})
+}
+
+func TestPolicyOfStreams(t *testing.T) { // POL-4
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "events", pocketmq.Stream(), pocketmq.MaxAge(2*time.Hour))
+		must(t, b.SetPolicy(pocketmq.Policy{Name: "classic", Priority: 9, Definition: pocketmq.Table{"max-length": 1}}))
+		must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{"max-age": "1h", "max-length-bytes": 1000}, ApplyTo: pocketmq.ApplyToStreams}))
+		s := stats(t, b, "events")
+		require.Equal(t, []any{"p", time.Hour, int64(1000)}, []any{s.Policy, s.MaxAge, s.MaxBytes})
+		must(t, b.ClearPolicy("p"))
+		require.Equal(t, 2*time.Hour, stats(t, b, "events").MaxAge)
 	})
 }
 

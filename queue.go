@@ -112,15 +112,13 @@ type waiter struct {
 	done chan error // gets nil once the item is in the queue
 }
 
-// newQueue returns a queue with the policies of this moment; b.mu is held.
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q := &queue{
 		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
 		defaults: c.defaultSettings(), wire: c.wire, version: c.version, broker: b,
 	}
 	q.self.queues = []*queue{q}
-	q.policies = b.policies.match(q.subject())
-	q.settings = settingsOf(q.defaults, q.policies.merge(q.args, "x-"))
+	q.settings = settingsOf(q.defaults, q.args)
 	q.plain = q.settings.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
 	if s := q.settings.stream; s != nil {

@@ -140,28 +140,29 @@ func (s *settings) priority(m *Message) uint8 {
 
 // subject is what policies look at.
 func (q *queue) subject() subject {
-	kind := queueGroups[q.args["x-queue-type"]]
+	t := queueTypeOf(q.args)
+	kind := queueGroups[t]
 	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
-	if !q.wire { // it has a delivery limit, whatever its type
+	if !q.wire && t == classic { // it has a delivery limit here
 		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
 	}
 	return s
 }
 
-// queueGroups are the groups of queues by x-queue-type.
-var queueGroups = map[any]ApplyTo{
-	nil: ApplyToClassicQueues, classicType: ApplyToClassicQueues, "quorum": ApplyToQuorumQueues, "stream": ApplyToStreams,
+// queueGroups are what the types of queues are called in policies.
+var queueGroups = map[queueTypes]ApplyTo{
+	classic: ApplyToClassicQueues, quorum: ApplyToQuorumQueues, streams: ApplyToStreams,
 }
 
 // apply puts policies into force, at once: a lower limit trims the queue now, while
 // a new TTL is for the messages that come in from now on (POL-9, POL-11).
 func (q *queue) apply(f inForce) {
-	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.lock()
 	defer q.unlock()
 	if q.gone != nil || f == q.policies {
 		return
 	}
+	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.policies = f
 	q.plain = s.plain()
 	q.fifo.SetLimits(s.limits())

@@ -2,6 +2,7 @@ package amqpserver_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -231,6 +232,21 @@ func TestConfirms(t *testing.T) { // CONF-3, CONF-7, PUB-5, PUB-6, LEN-5
 	})
 }
 
+func TestWhatHasNoQueueIsConfirmedByItself(t *testing.T) { // CONF-5
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		call[*wire.ConfirmSelectOk](c, 1, &wire.ConfirmSelect{})
+		silent := publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere"}, &wire.Properties{}, "lost")
+		mandatory := publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere", Mandatory: true}, &wire.Properties{}, "back")
+		c.write(slices.Concat(silent, silent, mandatory))
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 1}, expect[*wire.BasicAck](c, 1))
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 2}, expect[*wire.BasicAck](c, 1))
+		expect[*wire.BasicReturn](c, 1)
+		c.content()
+		require.Equal(t, &wire.BasicAck{DeliveryTag: 3}, expect[*wire.BasicAck](c, 1))
+	})
+}
+
 func TestManyConfirmsAtOnce(t *testing.T) { // CONF-4, CONF-7
 	compare(t, func(t *testing.T, s *server) {
 		c := s.channel(t)
@@ -318,7 +334,7 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 		p, body := responder.content()
 		require.Equal(t, "request", body)
 		require.Equal(t, wire.FlagAppID|wire.FlagReplyTo|wire.FlagClusterID, p.Flags)
-		require.True(t, strings.HasPrefix(p.ReplyTo, name+"."))
+		require.Regexp(t, `^amq\.rabbitmq\.reply-to\.[^.]+\.[^.=]+==$`, p.ReplyTo)
 		require.Equal(t, &wire.QueueDeclareOk{Queue: p.ReplyTo, ConsumerCount: 1},
 			call[*wire.QueueDeclareOk](responder, 1, &wire.QueueDeclare{Queue: p.ReplyTo, Passive: true}))
 		responder.publish(1, "", p.ReplyTo, "reply")

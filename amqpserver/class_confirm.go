@@ -5,7 +5,8 @@ import "github.com/pocketmq/pocketmq/internal/wire"
 // confirms is the state of a channel's publisher confirms. The broker takes
 // messages one after the other, so that what is not confirmed yet is always a
 // range of sequence numbers; it is confirmed in one go when the client's next
-// messages are not there yet.
+// messages are not there yet. For a message without a queue RabbitMQ has nothing
+// to wait for: it is confirmed before the next one is looked at.
 type confirms struct {
 	on        bool
 	published uint64 // the sequence number of the last message (CONF-3)
@@ -30,12 +31,12 @@ func (ch *channel) confirmSelect(m *wire.ConfirmSelect) error {
 
 // confirm counts a message that was published and notes that it is to be
 // confirmed, unless a queue refused it (CONF-4 to CONF-10).
-func (ch *channel) confirm(refused bool, err error) error {
+func (ch *channel) confirm(o outcome, err error) error {
 	if err != nil || !ch.confirms.on {
 		return err
 	}
 	f := &ch.confirms
-	if refused {
+	if o == refused {
 		ch.sendConfirms()
 		f.published++
 		f.acked = f.published
@@ -43,7 +44,7 @@ func (ch *channel) confirm(refused bool, err error) error {
 		return nil
 	}
 	f.published++
-	if f.published-f.acked >= maxUnconfirmed {
+	if o == unrouted || f.published-f.acked >= maxUnconfirmed {
 		ch.sendConfirms()
 	} else if !f.listed {
 		f.listed = true
@@ -59,7 +60,7 @@ func (ch *channel) lose(nack bool) {
 		return
 	}
 	if nack {
-		_ = ch.confirm(true, nil) // without an error it returns none
+		_ = ch.confirm(refused, nil) // without an error it returns none
 		return
 	}
 	ch.sendConfirms()

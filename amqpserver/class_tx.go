@@ -68,11 +68,11 @@ func (ch *channel) txCommit(*wire.TxCommit) error {
 	*ch.tx = transaction{}
 	complete := true
 	for _, p := range t.publishes {
-		refused, err := ch.published(p.exchange, p.key, p.message, p.mandatory, p.deliver(&ch.conn.ctx, p.mandatory))
+		o, err := ch.published(p.exchange, p.key, p.message, p.mandatory, p.deliver(&ch.conn.ctx, p.mandatory))
 		if err != nil {
 			return err
 		}
-		complete = complete && !refused
+		complete = complete && o != refused
 	}
 	for _, s := range t.settled {
 		if err := settleAll(s.taken, s.outcome); err != nil {

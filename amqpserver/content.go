@@ -290,33 +290,45 @@ func (ch *channel) checkExchange(name string) error {
 	return nil
 }
 
-// route gives a message to the broker. It reports whether a queue refused it.
-func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bool) (refused bool, err error) {
+// An outcome is what became of a message that was published without an error.
+type outcome int
+
+const (
+	taken    outcome = iota // by its queues
+	unrouted                // it has none
+	refused                 // by a queue
+)
+
+// route gives a message to the broker. Whether there is a queue for it matters to
+// confirms, too.
+func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bool) (outcome, error) {
 	var flags pocketmq.PublishOption
-	if mandatory {
+	if mandatory || ch.confirms.on {
 		flags = pocketmq.Mandatory
 	}
 	return ch.published(exchange, key, m, mandatory, ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags))
 }
 
-// published does what follows from the outcome of publishing a message.
-func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandatory bool, err error) (refused bool, _ error) {
+// published does what follows from the error of publishing a message.
+func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandatory bool, err error) (outcome, error) {
 	ch.conn.stopReadingAhead()
 	switch {
 	case err == nil && mandatory && exchange == "" && isReplyName(key) && ch.conn.server.compat < V4_3: // RPC-7
 		ch.sendReturn(exchange, key, m)
-		return false, nil
+		return taken, nil
 	case err == nil:
-		return false, nil
+		return taken, nil
 	case errors.Is(err, pocketmq.ErrUnroutable): // PUB-4
-		ch.sendReturn(exchange, key, m)
-		return false, nil
+		if mandatory {
+			ch.sendReturn(exchange, key, m)
+		}
+		return unrouted, nil
 	case errors.Is(err, pocketmq.ErrQueueFull):
-		return true, nil
+		return refused, nil
 	case errors.Is(err, pocketmq.ErrQueueDeleted): // while waiting for room: as if it had been full
-		return true, nil
+		return refused, nil
 	default:
-		return false, err
+		return taken, err
 	}
 }
 

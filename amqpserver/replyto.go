@@ -36,7 +36,7 @@ func (ch *channel) consumeReplies(m *wire.BasicConsume) error {
 	case !m.NoAck:
 		return preconditionFailed("reply consumer cannot acknowledge")
 	}
-	name := replyPrefix + randomName() + "." + randomName()
+	name := replyPrefix + randomName() + "." + randomName() + "==" // RabbitMQ's end with the padding of their base64
 	_, err := ch.session.DeclareQueue(background, name, reservedName(), pocketmq.Exclusive(), pocketmq.AutoDelete(), pocketmq.MaxLength(maxReplies))
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@
 //
 //   - Overflow(Block), and MaxLength without Overflow, which means it, are refused
 //     with ErrNotSupported. A queue with neither has no limit.
-//   - SharedPrefetch is refused likewise.
+//   - SharedPrefetch and MaxDelayed are refused likewise.
 //   - What was sent ahead to a consumer and not handed out comes back with
 //     Redelivered set; with AutoAck it is lost with the consumer.
 //   - SettleAll settles one by one.

@@ -155,7 +155,11 @@ func (c *Client) DeclareExchange(ctx context.Context, name, kind string, opts ..
 	if err := hook.CheckName("exchange", name); err != nil {
 		return err
 	}
-	x := exchange{kind, hook.ExchangeOptions(opts)}
+	cfg, err := hook.ExchangeOptions(opts)
+	if err != nil {
+		return err
+	}
+	x := exchange{kind, cfg}
 	if err := hook.CheckTable("arguments", x.Arguments); err != nil {
 		return err
 	}
@@ -163,7 +167,7 @@ func (c *Client) DeclareExchange(ctx context.Context, name, kind string, opts ..
 	if !isPredeclared(kind) && !x.Passive {
 		call = c.callAside
 	}
-	err := call(ctx, "declaring an exchange", func(ch *amqp.Channel) error { return x.declare(ch, name) })
+	err = call(ctx, "declaring an exchange", func(ch *amqp.Channel) error { return x.declare(ch, name) })
 	if err == nil && !x.Passive {
 		c.topology.change(func() { c.topology.exchanges[name] = x })
 	}

@@ -81,7 +81,7 @@ type Got struct {
 // The functions, with the types that they take and return. The options are
 // slices of the root's option types.
 var (
-	ExchangeOptions func(opts any) ExchangeConfig
+	ExchangeOptions func(opts any) (ExchangeConfig, error)
 	QueueOptions    func(opts any) (QueueConfig, error)
 	BindOptions     func(opts any) map[string]any
 	DeleteOptions   func(opts any) DeleteConfig

@@ -355,9 +355,15 @@ func (r *frameReader) next() (frame, error) {
 }
 
 // answersByChannel sorts answers into those of each channel, under names such as
-// a.1, with heartbeats in succession taken for one.
+// a.1, with heartbeats in succession taken for one. What is still delivered on a
+// connection that ends, such as what another of its channels returned, is a matter
+// of chance, and left out.
 func answersByChannel(c *client, all []answer, into map[string][]string) {
+	ends := slices.ContainsFunc(all, func(a answer) bool { return a.text == "closed" })
 	for _, a := range all {
+		if _, ok := a.method.(*wire.BasicDeliver); ok && ends {
+			continue
+		}
 		key := c.name
 		if a.channel != connection {
 			key = fmt.Sprintf("%s.%d", c.name, a.channel)
