@@ -67,7 +67,7 @@ type rule struct {
 var areas = []area{
 	{"publish", publishing}, {"route", routing}, {"declare", declaring}, {"consume", consuming}, {"handle", handling},
 	{"settle", settling}, {"order", ordering}, {"prefetch", prefetching}, {"get", getting}, {"limit", limiting},
-	{"end", ending}, {"contexts", contexts},
+	{"stream", streaming}, {"end", ending}, {"contexts", contexts},
 }
 
 // patience is how long the suite waits for what must come.

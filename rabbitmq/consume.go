@@ -18,6 +18,10 @@ import (
 // has sent ahead and nobody was handed out comes back with Redelivered set, too,
 // when the consumer ends; with AutoAck it is lost, since for the broker it was
 // done with when it was sent. SharedPrefetch is refused with ErrNotSupported.
+//
+// A consumer of a stream that has been told where to begin, by StreamFirst or the
+// like, goes on with the oldest message that it has not settled. One that has not
+// begins with the next message, each time.
 func (c *Client) Consume(ctx context.Context, queue string, opts ...pocketmq.ConsumeOption) (*pocketmq.Consumer, error) {
 	return c.consume(ctx, queue, func(s *subscription) (any, error) {
 		return hook.Consume(ctx, c.session, queue, opts, s)
@@ -43,7 +47,7 @@ func (c *Client) consume(ctx context.Context, queue string, start func(*subscrip
 	if queue == directReplyTo {
 		return nil, notSupported("consuming from '%s': direct reply-to is not supported; declare an Exclusive queue for the replies", queue)
 	}
-	s := &subscription{client: c, queue: queue, starting: ctx, drained: make(chan struct{}), released: make(chan struct{})}
+	s := &subscription{client: c, queue: queue, starting: ctx, next: -1, drained: make(chan struct{}), released: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	consumer, err := start(s)
 	if err != nil {
@@ -71,6 +75,7 @@ type subscription struct {
 	mu         sync.Mutex
 	started    bool
 	over       bool           // the consumer has ended
+	next       int64          // offset that a stream is read on from; -1 = where the arguments say
 	channel    *amqp.Channel  // nil while there is none
 	tags       map[any]uint64 // delivery tags on channel of what is not settled, by message
 	isReleased bool
@@ -173,10 +178,28 @@ func (s *subscription) attach(conn *connection) (*feed, error) {
 }
 
 func (s *subscription) arguments() amqp.Table {
-	if s.config.Priority == 0 {
-		return nil
+	args := toTable(s.config.Arguments)
+	if args == nil {
+		args = amqp.Table{}
 	}
-	return amqp.Table{"x-priority": s.config.Priority}
+	if s.config.Priority != 0 {
+		args["x-priority"] = s.config.Priority
+	}
+	if s.next >= 0 {
+		args[streamOffset] = s.next
+	}
+	return args
+}
+
+const streamOffset = "x-stream-offset"
+
+// offset returns the offset of a message, if the consumer reads a stream: only those
+// have the argument.
+func (s *subscription) offset(message any) (offset int64, ok bool) {
+	if _, ok := s.config.Arguments[streamOffset]; !ok {
+		return 0, false
+	}
+	return (&pocketmq.Delivery{Message: message.(*pocketmq.Message)}).Offset()
 }
 
 // run pushes what comes, over one channel after the other, until the consumer
@@ -228,6 +251,9 @@ func (s *subscription) push(f *feed, d *amqp.Delivery) {
 	s.mu.Lock()
 	if s.channel == f.channel && !s.config.AutoAck {
 		s.tags[m] = d.DeliveryTag
+		if offset, ok := s.offset(m); ok {
+			s.next = offset + 1
+		}
 	}
 	s.mu.Unlock()
 	s.inlet.Push(m, d.Exchange, d.RoutingKey, d.Redelivered)
@@ -237,6 +263,11 @@ func (s *subscription) push(f *feed, d *amqp.Delivery) {
 func (s *subscription) detach(f *feed) {
 	s.mu.Lock()
 	if s.channel == f.channel {
+		for m := range s.tags {
+			if offset, ok := s.offset(m); ok { // what was not settled comes again
+				s.next = min(s.next, offset)
+			}
+		}
 		s.channel, s.tags = nil, nil
 	}
 	s.mu.Unlock()
@@ -284,6 +315,9 @@ func (s *subscription) Settle(outcome uint8, message any) error {
 	s.mu.Unlock()
 	if !ok {
 		return errConnectionLost
+	}
+	if _, ok := s.offset(message); ok {
+		outcome = hook.Acked // all outcomes give credit, but RabbitMQ 3.10 refuses the others
 	}
 	err := settle(ch, outcome, tag)
 	if last {
