@@ -20,7 +20,7 @@ func init() {
 		if err != nil {
 			return "", false
 		}
-		return typeOf(q.args), true
+		return q.kind(), true
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.CancelConsumers = func(b any, name string) error {

@@ -73,6 +73,9 @@ func typeOf(args Table) string {
 	return classicType
 }
 
+// kind is the type of the queue.
+func (q *queue) kind() string { return typeOf(q.args) }
+
 func (w where) inequivalent(key, received, current string) error {
 	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received %s but current is %s",
 		key, w.noun, w.name, w.vhost, received, current)

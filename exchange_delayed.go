@@ -1,7 +1,6 @@
 package pocketmq
 
 import (
-	"maps"
 	"math"
 	"strconv"
 	"time"
@@ -110,13 +109,11 @@ func delayNumber(v any) int64 {
 // released returns m as its receivers see it after the delay: it says that there
 // was one, and is not delayed again (XPLUG-11).
 func (m *Message) released() *Message {
-	seen := *m
-	seen.Headers = maps.Clone(m.Headers)
-	seen.change(m)
+	seen := m.withHeaders()
 	if n := -int64(m.delay() / time.Millisecond); n >= math.MinInt32 {
 		seen.Headers["x-delay"] = int32(n)
 	} else {
 		seen.Headers["x-delay"] = n
 	}
-	return &seen
+	return seen
 }

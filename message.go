@@ -218,8 +218,9 @@ func (m *Message) withHeaders() *Message {
 		own.Headers = Table{}
 	}
 	own.origin = &origin{message: &own, changed: true}
+	own.origin.properties, _ = m.receivedProperties()
 	if o := m.own(); o != nil {
-		own.origin.properties, own.origin.bcc, own.origin.dead = o.properties, o.bcc, o.dead
+		own.origin.bcc, own.origin.dead = o.bcc, o.dead
 	}
 	return &own
 }

@@ -8,9 +8,9 @@ import "github.com/pocketmq/pocketmq/internal/fifo"
 // defaultDeliveryLimit is that of a quorum queue since 4.0 (QQ-8).
 const defaultDeliveryLimit = 20
 
-// defaultQuorumSettings are those of a quorum queue without further arguments.
-func (c *queueConfig) defaultQuorumSettings() *settings {
-	s := *c.defaultClassicSettings()
+// quorumSettings changes the settings of a queue without arguments to those of a
+// quorum queue.
+func (c *queueConfig) quorumSettings(s settings) *settings {
 	s.quorum, s.version = true, c.version
 	if c.version >= v4_0 {
 		s.deliveryLimit = defaultDeliveryLimit

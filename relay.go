@@ -35,6 +35,9 @@ func (s *Session) consumeFrom(ctx context.Context, source hook.Source, name stri
 	if err := s.check(ctx); err != nil {
 		return nil, err
 	}
+	if err := checkTable("arguments", cfg.args, 0); err != nil {
+		return nil, err
+	}
 	if cfg.window != nil {
 		return nil, notSupported("SharedPrefetch: a limit that consumers share is not supported with a broker elsewhere; use Prefetch")
 	}

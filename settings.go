@@ -42,13 +42,14 @@ var (
 
 // defaultSettings are those of a queue without arguments but its type.
 func (c *queueConfig) defaultSettings() *settings {
+	s := c.defaultClassicSettings()
 	switch queueTypeOf(c.args) {
-	case streams:
-		return c.defaultStreamSettings()
 	case quorum:
-		return c.defaultQuorumSettings()
+		return c.quorumSettings(*s)
+	case streams:
+		return c.streamSettings(rabbitMQSettings)
 	}
-	return c.defaultClassicSettings()
+	return s
 }
 
 func (c *queueConfig) defaultClassicSettings() *settings {
@@ -61,15 +62,6 @@ func (c *queueConfig) defaultClassicSettings() *settings {
 		return &unboundedSettings
 	}
 	return &boundedSettings
-}
-
-func (c *queueConfig) defaultStreamSettings() *settings {
-	s := rabbitMQSettings
-	s.stream = c.defaultStream()
-	if !c.unbounded && !c.rabbitMQ {
-		s.maxBytes = DefaultStreamBytes
-	}
-	return &s
 }
 
 // bound returns what bounds a queue by default, and to how much: messages, or the

@@ -163,7 +163,7 @@ func (q *queue) stats() QueueStats {
 	q.countSource()
 	n := q.store().Counts()
 	s := QueueStats{
-		Name: q.name, Type: typeOf(q.args), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
+		Name: q.name, Type: q.kind(), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
 		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
 		Ready: q.store().Ready(), Unacked: q.store().Unacked(), Delayed: q.fifo.Delayed(), WaitingPublishers: len(q.waiters),

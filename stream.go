@@ -86,14 +86,19 @@ type streamSettings struct {
 	overhead int64
 }
 
-// defaultStream are the settings of a stream without arguments. What it keeps in
-// bytes stands in settings.maxBytes, and its segments depend on that, unless their
-// size is given.
-func (c *queueConfig) defaultStream() *streamSettings {
+// streamSettings changes the settings of a queue without arguments to those of a
+// stream. What it keeps in bytes stands in maxBytes, and its segments depend on that,
+// unless their size is given.
+func (c *queueConfig) streamSettings(s settings) *settings {
 	if c.rabbitMQ {
-		return &streamSettings{stream.Retention{SegmentBytes: maxSegmentBytes}, 140}
+		s.stream = &streamSettings{stream.Retention{SegmentBytes: maxSegmentBytes}, 140}
+		return &s
 	}
-	return &streamSettings{stream.Retention{SegmentBytes: -1}, 750}
+	s.stream = &streamSettings{stream.Retention{SegmentBytes: -1}, 750}
+	if !c.unbounded {
+		s.maxBytes = DefaultStreamBytes
+	}
+	return &s
 }
 
 // with returns the settings as changed by arguments, which are valid.

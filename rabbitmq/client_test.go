@@ -138,6 +138,26 @@ func TestDeliveriesOfALostConnection(t *testing.T) {
 	})
 }
 
+func TestAStreamIsReadOn(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *amqptest.Server, c *rabbitmq.Client) {
+		_, err := c.DeclareQueue(ctx, "events", pocketmq.Stream(), pocketmq.MaxAge(time.Hour))
+		require.NoError(t, err)
+		publish(t, c, "", "events", "0", "1", "2", "3", "4")
+		consumer := consume(t, c, "events", pocketmq.StreamOffset(1), pocketmq.Prefetch(3))
+		old := receive(t, consumer, "1")
+		require.NoError(t, receive(t, consumer, "2").Nack(true)) // credit, and no more
+		receive(t, consumer, "3")
+		require.NoError(t, old.Ack())
+		receive(t, consumer, "4")
+		srv.KillConnections()
+		synctest.Wait()
+		publish(t, c, "", "events", "5")
+		for _, want := range []string{"3", "4", "5"} { // what was not settled comes again
+			require.NoError(t, receive(t, consumer, want).Ack())
+		}
+	})
+}
+
 func TestAnAutoDeleteQueueIsNotRevived(t *testing.T) {
 	inBubble(t, func(t *testing.T, srv *amqptest.Server, c *rabbitmq.Client) {
 		used, left := queue(t, c, pocketmq.AutoDelete()), queue(t, c, pocketmq.AutoDelete())
