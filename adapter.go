@@ -69,6 +69,8 @@ const (
 	v3_10
 	v4_0
 	v4_3
+
+	onlyHere // no version has it
 )
 
 // route is the first part of Publish: it finds the queues that a message goes to.

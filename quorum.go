@@ -10,13 +10,7 @@ const defaultDeliveryLimit = 20
 
 // defaultQuorumSettings are those of a quorum queue without further arguments.
 func (c *queueConfig) defaultQuorumSettings() *settings {
-	s := boundedSettings
-	switch {
-	case c.rabbitMQ:
-		s = rabbitMQSettings
-	case c.unbounded:
-		s = unboundedSettings
-	}
+	s := *c.defaultClassicSettings()
 	s.quorum, s.version = true, c.version
 	if c.version >= v4_0 {
 		s.deliveryLimit = defaultDeliveryLimit

@@ -51,6 +51,7 @@ func (s *Session) consumeFrom(ctx context.Context, source hook.Source, name stri
 	if err == nil {
 		err = source.Start(hook.ConsumeConfig{
 			Tag: c.tag, Prefetch: cfg.prefetch, Priority: cfg.priority, Exclusive: cfg.exclusive, AutoAck: cfg.autoAck,
+			Arguments: cfg.args,
 		}, r)
 	}
 	if err != nil {
@@ -149,10 +150,10 @@ func (r *relay) count(o Outcome) {
 	}
 }
 
-// upstreamOutcome is the outcome to tell others: to give back what nobody has
-// seen is a matter of one's own queue.
+// upstreamOutcome is the outcome to tell others: the finer ways of giving back
+// are matters of one's own queue.
 func upstreamOutcome(o Outcome) uint8 {
-	if o == restored {
+	if o != Acked && o != Rejected {
 		o = Requeued
 	}
 	return uint8(o)

@@ -7,7 +7,7 @@ import (
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
-// settings are what is in force for a queue, now: what its arguments ask for,
+// settings are what is in force for a queue, now, and never changed: what its arguments ask for,
 // and where they are silent, policies and the defaults of who declared it.
 type settings struct {
 	overflow      OverflowPolicy
@@ -21,28 +21,40 @@ type settings struct {
 
 	place fifo.Place // where messages go that come back
 
+	retry *retry // how long what came back waits; nil = it does not
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
 	quorum       bool
 	version      version // of RabbitMQ, for a quorum queue
+	retries      bool    // there are arguments of retries
 }
 
-// Most queues are declared in one of three ways, and share their settings, which
-// nobody changes.
+// Most queues are declared in one of a few ways, and share their settings.
 var (
-	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
-	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
-	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	// Those of a queue that was declared over a connection to a version without retries.
+	olderSettings = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
 )
 
-// defaultSettings are those of a queue without arguments.
+// defaultSettings are those of a queue without arguments but its type.
 func (c *queueConfig) defaultSettings() *settings {
-	switch t := queueTypeOf(c.args); {
-	case t == streams:
+	switch queueTypeOf(c.args) {
+	case streams:
 		return c.defaultStreamSettings()
-	case t == quorum:
+	case quorum:
 		return c.defaultQuorumSettings()
+	}
+	return c.defaultClassicSettings()
+}
+
+func (c *queueConfig) defaultClassicSettings() *settings {
+	switch {
+	case c.wire && c.version < v4_3:
+		return &olderSettings
 	case c.rabbitMQ:
 		return &rabbitMQSettings
 	case c.unbounded:
@@ -104,6 +116,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
+	if s.retries {
+		s.retry = retryOf(args)
+	}
 	if s.quorum {
 		s.asQuorum()
 	}
@@ -124,6 +139,9 @@ func (s *settings) limits() fifo.Limits[item] {
 		return fifo.Unlimited[item]()
 	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
+	if s.retry != nil {
+		l.Delay = s.retry.delay
+	}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
 	}
@@ -133,7 +151,7 @@ func (s *settings) limits() fifo.Limits[item] {
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
 func (s *settings) plain() bool {
-	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
 }
 
 // priority is that of a message in the queue (PRIO-1).
@@ -171,6 +189,9 @@ func (q *queue) apply(f inForce) {
 	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.policies = f
 	q.plain = s.plain()
+	if s.retry != nil {
+		q.startTime()
+	}
 	q.fifo.SetLimits(s.limits())
 	if q.settings.overflow == DropHead { // as in RabbitMQ: the limit counts before a new overflow policy
 		q.dropHead()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -43,7 +44,7 @@ func (c *Client) consume(ctx context.Context, queue string, start func(*subscrip
 	if queue == directReplyTo {
 		return nil, notSupported("consuming from '%s': direct reply-to is not supported; declare an Exclusive queue for the replies", queue)
 	}
-	s := &subscription{client: c, queue: queue, starting: ctx, drained: make(chan struct{}), released: make(chan struct{})}
+	s := &subscription{client: c, queue: queue, starting: ctx, resume: -1, drained: make(chan struct{}), released: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	consumer, err := start(s)
 	if err != nil {
@@ -62,6 +63,7 @@ type subscription struct {
 	config   hook.ConsumeConfig
 	inlet    hook.Inlet
 	starting context.Context // of Consume; for Start
+	stream   bool            // it is known that the queue is one
 
 	life     context.Context // ends with the consumer
 	end      context.CancelFunc
@@ -73,6 +75,7 @@ type subscription struct {
 	over       bool           // the consumer has ended
 	channel    *amqp.Channel  // nil while there is none
 	tags       map[any]uint64 // delivery tags on channel of what is not settled, by message
+	resume     int64          // the offset at which to go on with a stream; -1 = where it began
 	isReleased bool
 }
 
@@ -87,6 +90,13 @@ type feed struct {
 
 func (s *subscription) Start(config hook.ConsumeConfig, inlet hook.Inlet) error {
 	s.config, s.inlet = config, inlet
+	if config.Prefetch > math.MaxUint16 {
+		return notSupported("Prefetch(%d): RabbitMQ allows %d, and 0 for no limit", config.Prefetch, math.MaxUint16)
+	}
+	s.stream = s.client.topology.isStream(s.queue) || config.Arguments["x-stream-offset"] != nil
+	if s.stream && config.AutoAck {
+		return notSupported("AutoAck: a stream cannot do without acks")
+	}
 	var f *feed
 	for f == nil {
 		conn, err := s.client.control.get(s.starting)
@@ -173,10 +183,19 @@ func (s *subscription) attach(conn *connection) (*feed, error) {
 }
 
 func (s *subscription) arguments() amqp.Table {
-	if s.config.Priority == 0 {
-		return nil
+	args := toTable(s.config.Arguments)
+	if args == nil {
+		args = amqp.Table{}
 	}
-	return amqp.Table{"x-priority": s.config.Priority}
+	if s.config.Priority != 0 {
+		args["x-priority"] = s.config.Priority
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resume >= 0 {
+		args["x-stream-offset"] = s.resume
+	}
+	return args
 }
 
 // run pushes what comes, over one channel after the other, until the consumer
@@ -229,6 +248,9 @@ func (s *subscription) push(f *feed, d *amqp.Delivery) {
 	if s.channel == f.channel && !s.config.AutoAck {
 		s.tags[m] = d.DeliveryTag
 	}
+	if offset, ok := offsetOf(m); ok && s.stream {
+		s.resume = offset + 1
+	}
 	s.mu.Unlock()
 	s.inlet.Push(m, d.Exchange, d.RoutingKey, d.Redelivered)
 }
@@ -236,6 +258,11 @@ func (s *subscription) push(f *feed, d *amqp.Delivery) {
 // detach forgets what came over a channel that is gone.
 func (s *subscription) detach(f *feed) {
 	s.mu.Lock()
+	for m := range s.tags { // a stream goes on with the first that is not settled
+		if offset, ok := offsetOf(m); ok && offset < s.resume {
+			s.resume = offset
+		}
+	}
 	if s.channel == f.channel {
 		s.channel, s.tags = nil, nil
 	}
@@ -243,6 +270,12 @@ func (s *subscription) detach(f *feed) {
 	if !s.config.AutoAck { // with it, for the broker they are done with
 		s.inlet.Reset()
 	}
+}
+
+// offsetOf returns a message's offset in a stream.
+func offsetOf(message any) (int64, bool) {
+	offset, ok := message.(*pocketmq.Message).Headers["x-stream-offset"].(int64)
+	return offset, ok
 }
 
 // reattach goes on with another channel. It returns nil if the consumer ends
@@ -284,6 +317,9 @@ func (s *subscription) Settle(outcome uint8, message any) error {
 	s.mu.Unlock()
 	if !ok {
 		return errConnectionLost
+	}
+	if s.stream {
+		outcome = hook.Acked // nothing else exists there, and RabbitMQ 3 closes the connection
 	}
 	err := settle(ch, outcome, tag)
 	if last {

@@ -27,6 +27,7 @@ type ConsumeConfig struct {
 	Prefetch           int
 	Priority           int32
 	Exclusive, AutoAck bool
+	Arguments          map[string]any
 }
 
 // The outcomes, as pocketmq.Outcome has them.
