@@ -4,13 +4,16 @@ FUZZTIME ?= 60s
 BENCH    ?= .
 COUNT    ?= 1
 
+SEQUENCES ?= 100
+OPS       ?= 200
+
 LINT = go tool -modfile=$(CURDIR)/internal/tools/go.mod golangci-lint
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test
 test: ## run the tests
@@ -35,6 +38,18 @@ fuzz: ## run every fuzz target for FUZZTIME (60s)
 .PHONY: bench
 bench: ## run the benchmarks that match BENCH (all), COUNT (1) times
 	go test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(COUNT) ./...
+
+.PHONY: scenarios
+scenarios: ## play the scenarios of interop on RabbitMQ and on pocketmq, and write what they show into docs/COMPAT.md
+	cd interop && go test -count=1 -run='TestScenarios|TestEveryRule' ./scenario -update
+
+.PHONY: random
+random: ## play SEQUENCES (100) new random scenarios of OPS (200) steps on both
+	cd interop && go test -count=1 -timeout=0 -run=TestRandom ./scenario -sequences=$(SEQUENCES) -ops=$(OPS) -seed=0
+
+.PHONY: mutations
+mutations: ## check that the scenarios notice each fault of interop/mutations.txt
+	cd interop && go run ./scenario/mutate -v
 
 .PHONY: ci
 ci: ## run everything that must pass before a change lands

@@ -10,15 +10,28 @@ import (
 // What packages of this module may do beyond the exported API.
 func init() {
 	hook.NewMessage = func(properties []byte) any { return newReceivedMessage(properties) }
-	hook.Properties = func(m any) ([]byte, bool) { return m.(*Message).receivedProperties() }
+	hook.Properties = func(m any) (properties []byte, changed bool) { return m.(*Message).receivedProperties() }
 	hook.Route = func(s any, exchange, key string, m any) (func(context.Context, bool) error, error) {
 		return s.(*Session).route(exchange, key, m.(*Message))
 	}
 	hook.IsClosed = func(b any) bool { return b.(*Broker).phase.Load() == closed }
-	hook.QueueExists = func(b any, name string) bool {
-		_, err := b.(*Broker).findQueue(name)
-		return err == nil
+	hook.Queue = func(b any, name string) (kind string, exists bool) {
+		q, err := b.(*Broker).findQueue(name)
+		if err != nil {
+			return "", false
+		}
+		return q.kind(), true
 	}
+	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
+	hook.CancelConsumers = func(b any, name string) error {
+		q, err := b.(*Broker).findQueue(name)
+		if err == nil {
+			q.cancelAll()
+		}
+		return err
+	}
+	hook.Reserve = func(w any, n int) { w.(*Window).put(-n) }
+	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
 	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
 		if !ok {
@@ -26,12 +39,25 @@ func init() {
 		}
 		return x.kind, x.internal, true
 	}
+	hook.CheckExpiration = func(s string) error {
+		_, err := parseExpiration(s)
+		return err
+	}
 	hook.Connection = func(v int) any {
 		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
 	}
 	hook.Released = released
-	hook.Integer = integerArgument
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
+}
+
+// cancelAll cancels all consumers of the queue.
+func (q *queue) cancelAll() {
+	q.mu.Lock()
+	all := slices.Clone(q.consumers)
+	q.mu.Unlock()
+	for _, c := range all {
+		c.Cancel()
+	}
 }
 
 // version is a version of RabbitMQ, where they differ in what the core does. The
@@ -39,7 +65,8 @@ func init() {
 type version int
 
 const (
-	_ version = iota // 3.10
+	noVersion version = iota - 1 // of a binding that was made by the Go API
+	v3_10
 	v4_0
 	v4_3
 
@@ -65,8 +92,7 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 	if err != nil {
 		return nil, err
 	}
-	names := b.routedNames(x, key, more, m)
-	it := item{m.withoutBCC(), x, key}
+	names, delays := b.destinations(x, key, more, m)
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
@@ -78,25 +104,22 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 			}
 		}
 		x.published.Add(1)
-		if routed, err := pushAll(ctx, s, queues, &it); routed {
-			return err
-		}
 		var flags PublishOption
 		if mandatory {
 			flags = Mandatory
 		}
-		return b.unrouted(x, key, flags)
+		return b.handOver(ctx, s, queues, delays, &item{m, x, key}, flags)
 	}, nil
 }
 
-// routedNames returns the names of the queues that a message goes to. As in
-// RabbitMQ, what the bindings are counts now, but which queues exist when they are
-// looked up: the default exchange leads to any name.
-func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message) (names []string) {
+// destinations returns the names of the queues that a message goes to, and what
+// delays it. As in RabbitMQ, what the bindings are counts now, but which queues exist
+// when they are looked up: the default exchange leads to any name.
+func (b *Broker) destinations(x *exchange, key string, more []string, m *Message) (names []string, delays []delay) {
 	if x.name == "" {
 		names = append(append(names, key), more...)
 		slices.Sort(names)
-		return slices.Compact(names)
+		return slices.Compact(names), nil
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
@@ -104,7 +127,7 @@ func (b *Broker) routedNames(x *exchange, key string, more []string, m *Message)
 	for _, q := range r.queues {
 		names = append(names, q.name)
 	}
-	return names
+	return names, slices.Clone(r.delays)
 }
 
 // origin is what a message has beside its fields, which nobody sees.
@@ -139,9 +162,21 @@ func newReceivedMessage(properties []byte) *Message {
 	return &m.Message
 }
 
+// receivedProperties returns what m, or the message it is a copy of, came with, and
+// whether it is a copy.
 func (m *Message) receivedProperties() (properties []byte, changed bool) {
-	if o := m.own(); o != nil {
-		return o.properties, o.changed
+	if m.origin == nil {
+		return nil, true
 	}
-	return nil, false
+	return m.origin.properties, m.origin.message != m || m.origin.changed
+}
+
+// change gives m, a copy of another message, an origin of its own.
+func (m *Message) change(from *Message) *origin {
+	m.origin = &origin{message: m, changed: true}
+	m.origin.properties, _ = from.receivedProperties()
+	if o := from.own(); o != nil {
+		m.origin.bcc, m.origin.dead = o.bcc, o.dead
+	}
+	return m.origin
 }

@@ -2,10 +2,13 @@ package pocketmq
 
 import (
 	"fmt"
+	"maps"
+	"math"
 	"slices"
 )
 
-// ArgumentsOption fits DeclareExchange, DeclareQueue and the methods that bind.
+// ArgumentsOption fits DeclareExchange, DeclareQueue, Consume, Handle and the methods
+// that bind.
 type ArgumentsOption struct{ table Table }
 
 // Arguments gives a binding its arguments: for a headers exchange the headers
@@ -13,7 +16,7 @@ type ArgumentsOption struct{ table Table }
 // headers that begin with "x-", "all-with-x" or "any-with-x", which don't. Other
 // exchanges ignore arguments, but bindings with different ones are different.
 //
-// A queue or an exchange gets the optional arguments that RabbitMQ knows, such
+// A queue, an exchange or a consumer gets the optional arguments that RabbitMQ knows, such
 // as "x-max-length", by their names there. An argument for something that
 // pocketmq does not have is refused with ErrNotSupported; names that mean nothing
 // to RabbitMQ either are stored and have no effect.
@@ -35,24 +38,10 @@ func (o ArgumentsOption) queue(c *queueConfig) {
 	}
 }
 
-// queueTypes is a set of types of queues.
-type queueTypes uint8
-
-const (
-	classic queueTypes = 1 << iota
-	quorum
-	stream
-)
-
-// queueTypeOf returns the type that arguments ask for.
-func queueTypeOf(args Table) queueTypes {
-	switch args["x-queue-type"] {
-	case quorumType:
-		return quorum
-	case "stream":
-		return stream
+func (o ArgumentsOption) consume(c *consumeConfig) {
+	for key, v := range o.table {
+		set(&c.args, key, v)
 	}
-	return classic
 }
 
 // argument is an argument of queue.declare that RabbitMQ knows.
@@ -62,62 +51,105 @@ type argument struct {
 	types queueTypes
 	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-18).
 	check func(v any) (why string)
-	// different is set for arguments that a declaration need not repeat (QUEUE-16), or
-	// that sameType compares.
-	different bool
-	// since is the version from which on RabbitMQ knows it: before, it is stored and
-	// ignored. It concerns connections only.
-	since version
-	// native is set for an argument that classic queues have here, too, if they are
+	// of are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
+	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
+	of queueTypes
+	// native is set for arguments that classic queues have here, too, if they are
 	// not declared over a connection.
 	native bool
+	// since is the version that has it; before, it meant nothing.
+	since version
+}
+
+// queueTypes are types of queues.
+type queueTypes uint8
+
+const (
+	classic queueTypes = 1 << iota
+	quorum
+	streams
+)
+
+// The values of x-queue-type.
+const (
+	classicType = "classic"
+	quorumType  = "quorum"
+	streamType  = "stream"
+)
+
+// typeOf returns the type of queue that arguments ask for.
+func typeOf(args Table) (name string, t queueTypes) {
+	switch args["x-queue-type"] {
+	case quorumType:
+		return quorumType, quorum
+	case streamType:
+		return streamType, streams
+	default:
+		return classicType, classic
+	}
 }
 
 // arguments are those that RabbitMQ knows, in the order in which it checks them.
 // What takes effect is read by settingsOf.
 var arguments = []argument{
-	{key: "x-expires", types: classic | quorum, check: checkPositiveTime},
-	{key: "x-message-ttl", types: classic | quorum, check: checkTime},
-	{key: "x-dead-letter-exchange", types: classic | quorum}, // checked by checkQueueArgument
-	{key: "x-dead-letter-routing-key", types: classic | quorum, check: checkString},
-	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
-	{key: "x-max-length", types: classic | quorum, check: checkNotNegative},
-	{key: "x-max-length-bytes", types: classic | quorum | stream, check: checkNotNegative},
-	{key: "x-max-in-memory-length", types: quorum, check: checkNotNegative},
-	{key: "x-max-in-memory-bytes", types: quorum, check: checkNotNegative},
-	{key: "x-max-priority", types: classic, check: checkMaxPriority},
-	{key: "x-overflow", types: classic | quorum, check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx")},
-	{key: "x-queue-mode", types: classic, check: checkQueueMode},
-	{key: "x-queue-version", types: classic, check: checkQueueVersion},
-	{key: "x-single-active-consumer", types: classic | quorum, check: checkBool},
-	{key: "x-queue-type", types: classic | quorum | stream, check: checkQueueType, different: true},
-	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
-	{key: "x-max-age", types: stream},
-	{key: "x-stream-max-segment-size-bytes", types: stream, check: checkNotNegative},
-	{key: "x-initial-cluster-size", types: stream, check: checkPositive},
-	{key: "x-queue-leader-locator", types: quorum | stream,
-		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
-	{key: "x-delivery-limit", types: quorum, native: true},
-	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", "disabled", "all", "failed", "returned"),
-		since: v4_3, native: true},
-	{key: "x-delayed-retry-min", types: quorum, check: checkTime, since: v4_3, native: true},
-	{key: "x-delayed-retry-max", types: quorum, check: checkTime, since: v4_3, native: true},
-	{key: "x-delayed-retry-growth", types: quorum, check: oneOf("invalid_delayed_retry_growth", "linear", "exponential"),
-		since: onlyHere, native: true},
-	{key: "x-queue-master-locator", types: classic},
+	{key: "x-expires", check: checkPositiveTime, of: classic | quorum},
+	{key: "x-message-ttl", check: checkTime, of: classic | quorum},
+	{key: "x-dead-letter-exchange", of: classic | quorum}, // checked by checkQueueArgument
+	{key: "x-dead-letter-routing-key", check: checkString, of: classic | quorum},
+	{key: "x-dead-letter-strategy", check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once"), of: quorum},
+	{key: "x-max-length", check: checkNotNegative, of: classic | quorum},
+	{key: "x-max-length-bytes", check: checkNotNegative, of: classic | quorum | streams},
+	{key: "x-max-in-memory-length", check: checkNotNegative, of: quorum},
+	{key: "x-max-in-memory-bytes", check: checkNotNegative, of: quorum},
+	{key: "x-max-priority", check: checkMaxPriority, of: classic},
+	{key: "x-overflow", check: oneOf("invalid_overflow", "drop-head", "reject-publish", "reject-publish-dlx"), of: classic | quorum},
+	{key: "x-queue-mode", check: checkQueueMode, of: classic},
+	{key: "x-queue-version", check: checkQueueVersion, of: classic},
+	{key: "x-single-active-consumer", check: checkBool, of: classic | quorum},
+	{key: "x-queue-type", check: checkQueueType, of: classic | quorum | streams},
+	{key: "x-quorum-initial-group-size", check: checkPositive, of: quorum},
+	{key: "x-max-age", check: checkMaxAge, of: streams},
+	{key: "x-stream-max-segment-size-bytes", check: checkNotNegative, of: streams},
+	{key: "x-stream-filter-size-bytes", check: checkNotNegative, of: streams, since: v4_0},
+	{key: "x-initial-cluster-size", check: checkPositive, of: streams},
+	{key: "x-queue-leader-locator", check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders"),
+		of: quorum | streams},
+	{key: "x-delivery-limit", of: quorum, native: true},
+	{key: "x-delayed-retry-type", check: oneOf("invalid_delayed_retry_type", "disabled", "all", "failed", "returned"),
+		of: quorum, native: true, since: v4_3},
+	{key: "x-delayed-retry-min", check: checkTime, of: quorum, native: true, since: v4_3},
+	{key: "x-delayed-retry-max", check: checkTime, of: quorum, native: true, since: v4_3},
+	{key: "x-delayed-retry-growth", check: oneOf("invalid_delayed_retry_growth", "linear", "exponential"),
+		of: quorum, native: true, since: onlyHere},
+	{key: "x-queue-master-locator", of: classic},
 }
 
 // knows reports whether the argument means anything to who declares a queue.
 func (c *queueConfig) knows(a *argument) bool { return !c.wire || c.version >= a.since }
 
-// comparedArguments are the keys of arguments that a declaration must repeat.
-func (c *queueConfig) comparedArguments() (keys []string) {
+// compared returns the keys of arguments that a declaration must repeat of a queue.
+// Its type itself may go without saying.
+func (c *queueConfig) compared(q *queue) (keys []string) {
+	_, t := typeOf(q.args)
+	_, received := typeOf(c.args)
 	for i := range arguments {
-		if a := &arguments[i]; !a.different && c.knows(a) {
+		a := &arguments[i]
+		if c.knows(a) && (a.of&t != 0 || a.native && t == classic) && (a.key != "x-queue-type" || t != received) {
 			keys = append(keys, a.key)
 		}
 	}
 	return keys
+}
+
+// typed returns arguments as they are compared: since 4.0 with the type, if that is
+// the default, too (QUEUE-17).
+func (c *queueConfig) typed(args Table) Table {
+	if _, ok := args["x-queue-type"]; ok || c.version < v4_0 {
+		return args
+	}
+	args = maps.Clone(args)
+	set(&args, "x-queue-type", classicType)
+	return args
 }
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
@@ -131,20 +163,21 @@ func (w where) checkQueueArguments(c queueConfig) error {
 		return err
 	}
 	for i := range arguments {
-		if a := &arguments[i]; c.knows(a) {
-			if err := w.checkQueueArgument(a, args, c.wire); err != nil {
-				return err
-			}
+		if err := w.checkQueueArgument(&arguments[i], c); err != nil {
+			return err
 		}
 	}
 	return w.checkType(c)
 }
 
-func (w where) checkQueueArgument(a *argument, args Table, wire bool) error {
+func (w where) checkQueueArgument(a *argument, c queueConfig) error {
+	args := c.args
 	v, ok := args[a.key]
 	switch {
-	case !ok || a.key == "x-overflow" && v == Block.String() && !wire: // Block is ours alone
+	case !ok || !c.knows(a) || a.key == "x-overflow" && v == Block.String() && !c.wire: // Block is ours alone
 		return nil
+	case a.key == "x-max-age" && c.version < v4_0 && isString(v) && noAge(v.(string)):
+		return errInternal
 	case a.key == "x-dead-letter-exchange":
 		if _, ok := v.(string); !ok {
 			return w.invalidType(a.key, v)
@@ -160,22 +193,64 @@ func (w where) checkQueueArgument(a *argument, args Table, wire bool) error {
 	return nil
 }
 
-// checkType refuses arguments of other types of queues (ARGS-2), and the types that
-// there are not.
+// checkType refuses arguments that are valid, but of other types of queues (ARGS-2),
+// and properties that do not go with the type.
 func (w where) checkType(c queueConfig) error {
-	args, kind := c.args, queueTypeOf(c.args)
-	if kind == stream {
-		return notSupported("queue '%s' in vhost '%s': queue type 'stream' is not supported, only 'classic' and 'quorum' are", w.name, w.vhost)
-	}
+	name, t := typeOf(c.args)
 	for i := range arguments {
 		a := &arguments[i]
-		if _, ok := args[a.key]; ok && c.knows(a) && a.types&kind == 0 && (c.wire || !a.native) {
-			return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue",
-				a.key, w.name, w.vhost, typeOf(args))
+		if _, ok := c.args[a.key]; ok && c.knows(a) && a.of&t == 0 && (c.wire || !a.native || t != classic) {
+			return w.otherType(a.key, name)
+		}
+	}
+	switch t {
+	case quorum:
+		return w.checkQuorum(c)
+	case streams:
+		return w.checkStream(c)
+	}
+	return nil
+}
+
+// otherType is the error of an argument that only queues of another type have, or
+// their consumers (ARGS-2, STREAM-14).
+func (w where) otherType(key, name string) error {
+	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, name)
+}
+
+// streamReading are the arguments of basic.consume that only streams have, and the
+// versions that have them.
+var streamReading = []struct {
+	key   string
+	since version
+}{{"x-stream-offset", 0}, {"x-stream-filter", v4_0}, {"x-stream-match-unfiltered", v4_0}}
+
+// readArguments reads the arguments of a consumer, or reports why q has none like
+// it (CONS-9, CONS-10, STREAM-14).
+func (q *queue) readArguments(c *consumeConfig) error {
+	if err := checkTable("arguments", c.args, 0); err != nil {
+		return err
+	}
+	at := q.where()
+	if v, ok := c.args["x-priority"]; ok {
+		n, why := integerArgument(v)
+		if why != "" {
+			return at.invalidArgument("x-priority", why)
+		}
+		c.priority = int32(max(math.MinInt32, min(n, math.MaxInt32)))
+	}
+	if q.log != nil {
+		return q.checkReader(c)
+	}
+	for _, a := range streamReading {
+		if _, ok := c.args[a.key]; ok && c.version >= a.since {
+			return at.otherType(a.key, q.kind())
 		}
 	}
 	return nil
 }
+
+func (q *queue) where() where { return where{"queue", q.name, q.broker.vhost} }
 
 func (w where) invalidArgument(key, why string) error {
 	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)
@@ -273,11 +348,25 @@ func checkMaxPriority(v any) string {
 	return checkNotNegative(v)
 }
 
+func isString(v any) bool {
+	_, ok := v.(string)
+	return ok
+}
+
 func checkString(v any) string {
-	if _, ok := v.(string); !ok {
+	if !isString(v) {
 		return unacceptable(v)
 	}
 	return ""
+}
+
+func checkMaxAge(v any) string {
+	if s, ok := v.(string); ok {
+		if _, ok := parseAge(s); !ok {
+			return "invalid_max_age"
+		}
+	}
+	return checkString(v)
 }
 
 func checkBool(v any) string {
@@ -323,7 +412,7 @@ func checkQueueVersion(v any) string {
 
 func checkQueueType(v any) string {
 	switch v {
-	case classicType, "quorum", "stream":
+	case classicType, quorumType, streamType:
 		return ""
 	}
 	if s, ok := v.(string); ok {

@@ -59,8 +59,6 @@ func TestArgumentsAreCheckedAsByRabbitMQ(t *testing.T) { // ARGS-1 to ARGS-18
 		{T{"x-queue-type": int32(1)}, at + "x-queue-type' for queue 'Q' in vhost '/': {unacceptable_type,signedint}"},
 		{T{"x-max-age": "5D"}, at + "x-max-age' for queue 'Q' in vhost '/' of queue type rabbit_classic_queue"}, // ARGS-2
 		// What RabbitMQ has and this broker does not is refused, never ignored.
-		{T{"x-queue-type": "stream"},
-			"NOT_IMPLEMENTED - queue 'Q' in vhost '/': queue type 'stream' is not supported, only 'classic' and 'quorum' are"},
 	} {
 		t.Run(tc.want, func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *pocketmq.Broker) {

@@ -247,6 +247,25 @@ func BenchmarkHeaders(b *testing.B) {
 	})
 }
 
+// BenchmarkConsistentHash routes to one of many destinations, each of which takes
+// part in the draw.
+func BenchmarkConsistentHash(b *testing.B) {
+	for _, destinations := range []int{1, 10, 100} {
+		b.Run(fmt.Sprint(destinations), func(b *testing.B) {
+			br, m := directTo(b, "q", benchBound)
+			defer br.Close()
+			must(b, br.DeclareExchange(ctx, "hash", pocketmq.ConsistentHash))
+			for i := range destinations { // all lead to q in the end
+				x := fmt.Sprint("x", i)
+				must(b, br.DeclareExchange(ctx, x, pocketmq.Fanout))
+				must(b, br.Bind(ctx, "q", x, ""))
+				must(b, br.BindExchange(ctx, x, "hash", "1"))
+			}
+			publishAndGet(b, br, "hash", "app.db.error", m)
+		})
+	}
+}
+
 // BenchmarkPrefetch1 fetches every message on its own.
 func BenchmarkPrefetch1(b *testing.B) {
 	b.ReportAllocs()
@@ -310,6 +329,35 @@ func BenchmarkDeclareQueue(b *testing.B) {
 	for i := range b.N {
 		_, err := br.DeclareQueue(ctx, fmt.Sprint("queue", i))
 		must(b, err)
+	}
+}
+
+// BenchmarkDelay delays messages, with a million others waiting, and routes them
+// when they are due.
+func BenchmarkDelay(b *testing.B) {
+	br := pocketmq.New()
+	defer br.Close()
+	must(b, br.DeclareExchange(ctx, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct), pocketmq.MaxDelayed(1<<24)))
+	_, err := br.DeclareQueue(ctx, "q", pocketmq.MaxLength(10), pocketmq.Overflow(pocketmq.DropHead))
+	must(b, err)
+	must(b, br.Bind(ctx, "q", "late", "k"))
+	hour, now := msg("a"), msg("a")
+	must(b, hour.SetDelay(time.Hour))
+	must(b, now.SetDelay(time.Millisecond))
+	for range 1_000_000 {
+		must(b, br.Publish(ctx, "late", "k", hour))
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for range b.N {
+		must(b, br.Publish(ctx, "late", "k", now))
+	}
+	for {
+		x, _ := br.Stats().Exchange("late")
+		if x.Delayed == 1_000_000 {
+			break
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

@@ -9,10 +9,13 @@ import (
 
 // A binding leads from an exchange to a queue or to another exchange.
 type binding struct {
-	source *exchange
-	to     destination
-	key    string
-	args   Table
+	source  *exchange
+	to      destination
+	key     string
+	args    Table
+	version version // whose rules it follows
+
+	backlog []item // what its router has for its destination when it is made, the oldest first
 }
 
 // destination is where a binding leads: one of the two is set.

@@ -1,6 +1,7 @@
 package pocketmq
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/pocketmq/pocketmq/internal/invariant"
 	"github.com/pocketmq/pocketmq/internal/smap"
 )
 
@@ -36,8 +38,8 @@ type Broker struct {
 
 	mu       sync.Mutex // taken before all other locks
 	root     *Session
-	sessions map[*Session]struct{}  // without root
-	defaults map[settings]*settings // shared by the queues without arguments
+	sessions map[*Session]struct{} // without root
+	policies policies
 }
 
 // The phases of a broker's life.
@@ -48,12 +50,12 @@ const (
 )
 
 // New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
-// amq.fanout, amq.topic, amq.headers and amq.match.
+// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, to which
+// nothing comes.
 func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
 		draining: make(chan struct{}), drained: make(chan struct{}, 1), sessions: map[*Session]struct{}{},
-		defaults: map[settings]*settings{},
 	}
 	for _, o := range opts {
 		if o != nil {
@@ -65,12 +67,18 @@ func New(opts ...Option) *Broker {
 	byName := &defaultRouter{&b.queues}
 	b.exchanges.Store("", &exchange{kind: Direct, durable: true, router: byName, exact: byName})
 	for name, kind := range map[string]string{
-		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers,
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
 	} {
-		b.exchanges.Store(name, newExchange(name, kind, exchangeConfig{durable: true}))
+		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == tracing})
+		invariant.Check(err == nil, "a predeclared exchange without arguments")
+		b.exchanges.Store(name, x)
 	}
 	return b
 }
+
+// tracing is where RabbitMQ publishes copies of all messages if it is told to. Here
+// it is an exchange like others, for clients to find (EXCH-1).
+const tracing = "amq.rabbitmq.trace"
 
 // Session returns a new session.
 func (b *Broker) Session(opts ...SessionOption) *Session {
@@ -107,8 +115,8 @@ func (b *Broker) check(ctx context.Context) error {
 
 // publish routes a message and gives it to its queues.
 func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *Message, flags PublishOption) error {
-	if len(key) > maxShortString {
-		return invalid("the routing key has %d bytes; AMQP allows %d", len(key), maxShortString)
+	if err := checkKey("routing key", key); err != nil {
+		return err
 	}
 	x, ok := b.exchanges.Load(name)
 	if !ok {
@@ -126,11 +134,7 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 		}
 	}
 	x.published.Add(1)
-	routed, err := b.deliver(ctx, s, x, key, m)
-	if routed {
-		return err
-	}
-	return b.unrouted(x, key, flags)
+	return b.deliver(ctx, s, x, key, m, flags)
 }
 
 // unrouted is the end of publish for a message that reached no queue.
@@ -146,17 +150,85 @@ func (b *Broker) unrouted(x *exchange, key string, flags PublishOption) error {
 	return nil
 }
 
-// deliver gives a message to the queues it is routed to. It reports whether
-// there were any, and the first error of one of them.
-func (b *Broker) deliver(ctx context.Context, s *Session, x *exchange, key string, m *Message) (routed bool, err error) {
+// deliver gives a message to the queues it is routed to, and to the exchanges that
+// delay it.
+func (b *Broker) deliver(ctx context.Context, s *Session, x *exchange, key string, m *Message, flags PublishOption) error {
 	more, err := m.moreKeys()
 	if err != nil {
-		return true, err
+		return err
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
 	r.run(b, x, key, more, m)
-	return pushAll(ctx, s, r.queues, &item{m.withoutBCC(), x, key})
+	return b.handOver(ctx, s, r.queues, r.delays, &item{m, x, key}, flags)
+}
+
+// handOver is the end of publish: a message is where it goes to when it returns.
+func (b *Broker) handOver(ctx context.Context, s *Session, queues []*queue, delays []delay, it *item, flags PublishOption) error {
+	held, delayErr := delayAll(delays, it)
+	routed, err := pushAll(ctx, s, queues, &item{it.msg.withoutBCC(), it.exchange, it.key})
+	switch {
+	case routed || delayErr != nil:
+		return cmp.Or(err, delayErr)
+	case held && flags&Mandatory != 0:
+		return newError(ErrUnroutable, CodeNoRoute, "exchange '%s' in vhost '%s' holds a message with routing key '%s' back: it has reached no queue yet",
+			it.exchange.name, b.vhost, it.key)
+	case held:
+		return nil
+	}
+	return b.unrouted(it.exchange, it.key, flags)
+}
+
+// release routes a message that was delayed, and can wait for nothing any more.
+func (x *exchange) release(it *item) {
+	if !x.broker.passOn(x, &item{it.msg.released(), it.exchange, it.key}, it.msg.keysToRepeat(), (*queue).accept) {
+		x.unroutable.Add(1)
+	}
+}
+
+// catchUp gives the destination of a new binding what came before.
+func (b *Broker) catchUp(n *binding) {
+	for _, it := range n.backlog {
+		if n.to.queue != nil {
+			n.to.queue.accept(&item{it.msg.withoutBCC(), it.exchange, it.key})
+		}
+	}
+	for _, it := range slices.Backward(n.backlog) { // as RabbitMQ does
+		if n.to.exchange != nil {
+			b.passOn(n.to.exchange, &it, it.msg.keysToRepeat(), (*queue).accept)
+		}
+	}
+	n.backlog = nil
+}
+
+// passOn routes a message from x on that nobody is publishing now, by its key and
+// more, to exchanges that delay it and queues. It reports whether that led anywhere.
+func (b *Broker) passOn(x *exchange, it *item, more []string, to func(*queue, *item)) (found bool) {
+	r := routings.Get().(*routing)
+	defer r.release()
+	r.run(b, x, it.key, more, it.msg)
+	found, _ = delayAll(r.delays, it)
+	seen := &item{it.msg.withoutBCC(), it.exchange, it.key}
+	for _, q := range r.queues {
+		found = true
+		to(q, seen)
+	}
+	return found
+}
+
+// delayAll hands a message to exchanges that delay it. It reports whether any does,
+// and the first error.
+func delayAll(delays []delay, it *item) (held bool, err error) {
+	for _, d := range delays {
+		switch e := d.by.add(*it, d.time); e {
+		case nil:
+			held = true
+		case errGone: // deleted since it was looked up: as if it had never been there
+		default:
+			err = cmp.Or(err, e)
+		}
+	}
+	return held, err
 }
 
 func pushAll(ctx context.Context, s *Session, queues []*queue, it *item) (routed bool, err error) {
@@ -182,6 +254,12 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 	if name == "" {
 		return b.defaultExchange()
 	}
+	if c.err != nil {
+		return c.err
+	}
+	if c.maxDelayed > 0 && kind != DelayedMessage {
+		return invalid("MaxDelayed is for exchanges of the type '%s'", DelayedMessage)
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	x, exists := b.exchanges.Load(name)
@@ -191,7 +269,7 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 	case c.passive:
 		return b.noExchange(name)
 	case kinds[kind] == nil:
-		return newError(ErrInvalid, CodeCommandInvalid, "unknown exchange type '%s'", kind)
+		return unknownKind(kind)
 	case exists:
 		return b.sameExchange(x, kind, c)
 	case strings.HasPrefix(name, "amq."):
@@ -200,8 +278,20 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 	if err := (where{"exchange", name, b.vhost}).checkExchangeArguments(c.args); err != nil {
 		return err
 	}
-	b.exchanges.Store(name, newExchange(name, kind, c))
+	x, err := newExchange(b, name, kind, c)
+	if err != nil {
+		return err
+	}
+	b.exchanges.Store(name, x)
 	return nil
+}
+
+func unknownKind(kind string) error {
+	problem := "unknown"
+	if kind == "" { // RabbitMQ says so of all words that it has any other use for
+		problem = "invalid"
+	}
+	return newError(ErrInvalid, CodeCommandInvalid, "%s exchange type '%s'", problem, kind)
 }
 
 // sameExchange compares an exchange with a new declaration of it (EXCH-5).
@@ -221,6 +311,9 @@ func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error 
 		if p.received != p.while {
 			return at.differs(p.name, p.received, p.while)
 		}
+	}
+	if c.maxDelayed > 0 && c.maxDelayed != x.delays.limit {
+		return at.differs("MaxDelayed", c.maxDelayed, x.delays.limit)
 	}
 	return at.sameArguments(c.args, x.args, "alternate-exchange")
 }
@@ -253,6 +346,9 @@ func (b *Broker) deleteExchange(name string, c deleteConfig) error {
 // removeExchange takes an exchange and its bindings out; b.mu is held.
 func (b *Broker) removeExchange(x *exchange) {
 	b.exchanges.Delete(x.name)
+	if x.delays != nil {
+		x.delays.end(errGone)
+	}
 	for _, out := range x.bindings {
 		x.unbind(out)
 	}
@@ -283,11 +379,8 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	if err := checkName("queue", name); err != nil {
 		return nil, err
 	}
-	if _, bounded := c.args["x-max-length"]; bounded && c.unbounded && c.err == nil {
-		c.err = invalid("MaxLength and Unbounded contradict each other")
-	}
-	if c.err != nil {
-		return nil, c.err
+	if err := c.check(); err != nil {
+		return nil, err
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -298,8 +391,9 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	case c.passive:
 		return nil, b.noQueue(name)
 	}
-	serverNamed := name == "" || c.reserved
-	switch {
+	switch kind, t := typeOf(c.args); {
+	case (name == "" || c.reserved) && t != classic: // QQ-2
+		return nil, preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", kind)
 	case name == "":
 		name = "amq.gen-" + randomName()
 	case strings.HasPrefix(name, "amq.") && !c.reserved:
@@ -307,11 +401,6 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c); err != nil {
 		return nil, err
-	}
-	if c.isQuorum() {
-		if err := (where{"queue", name, b.vhost}).checkQuorum(c, serverNamed); err != nil {
-			return nil, err
-		}
 	}
 	var owner *Session
 	if c.exclusive {
@@ -344,17 +433,15 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.autoDelete != q.autoDelete {
 		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
 	}
-	if err := at.sameType(c, q); err != nil {
+	if err := at.sameArguments(c.typed(c.args), c.typed(q.args), c.compared(q)...); err != nil {
 		return err
 	}
-	if err := at.sameArguments(c.args, q.args, c.comparedArguments()...); err != nil {
-		return err
-	}
-	switch limit := q.declared.maxLength; {
+	declared := settingsOf(q.defaults, q.args)
+	switch key, limit, otherwise := declared.bound(); {
 	case c.unbounded && limit >= 0:
-		return at.differs("x-max-length", "none", limit)
+		return at.differs(key, "none", limit)
 	case q.unbounded && !c.unbounded && !c.rabbitMQ:
-		return at.differs("x-max-length", DefaultMaxLength, "none")
+		return at.differs(key, otherwise, "none")
 	}
 	return nil
 }
@@ -407,6 +494,7 @@ type bindRequest struct {
 	source, queue, exchange, key string
 	toExchange                   bool
 	args                         Table
+	version                      version
 	undo                         bool
 }
 
@@ -417,32 +505,45 @@ func (b *Broker) bind(s *Session, r bindRequest) error {
 	if r.source == "" || r.toExchange && r.exchange == "" {
 		return b.defaultExchange()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n, err := b.resolve(r)
 	if r.undo {
-		if err != nil || !n.source.has(n) {
-			return nil // it is not bound (EXCH-28, QUEUE-15)
-		}
-		return b.unbind(s, n)
+		return b.unbind(s, r)
 	}
+	n, err := b.addBinding(s, r)
 	if err != nil {
 		return err
 	}
-	if n.source.kind == Headers {
-		if err := checkMatch(n.args); err != nil {
-			return err
-		}
-	}
-	if err := s.mayUse(n.to.queue); err != nil {
-		return err
-	}
-	n.args = maps.Clone(n.args)
-	n.source.bind(n)
+	b.catchUp(n)
 	return nil
 }
 
-func (b *Broker) unbind(s *Session, n *binding) error {
+// addBinding is bind, up to what the destination gets at once.
+func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.resolve(r)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := n.source.router.(bindingChecker); ok {
+		if err := c.checkBinding(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.mayUse(n.to.queue); err != nil {
+		return nil, err
+	}
+	n.args = maps.Clone(n.args)
+	n.source.bind(n)
+	return n, nil
+}
+
+func (b *Broker) unbind(s *Session, r bindRequest) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.resolve(r)
+	if err != nil || !n.source.has(n) {
+		return nil // it is not bound (EXCH-28, QUEUE-15)
+	}
 	if err := s.mayUse(n.to.queue); err != nil {
 		return err
 	}
@@ -458,15 +559,15 @@ func (r *bindRequest) check() error {
 			return err
 		}
 	}
-	if len(r.key) > maxShortString {
-		return invalid("the binding key has %d bytes; AMQP allows %d", len(r.key), maxShortString)
+	if err := checkKey("binding key", r.key); err != nil {
+		return err
 	}
 	return checkTable("arguments", r.args, 0)
 }
 
 // resolve finds the parties of a binding, the source first (EXCH-26).
 func (b *Broker) resolve(r bindRequest) (*binding, error) {
-	n := &binding{key: r.key, args: r.args}
+	n := &binding{key: r.key, args: r.args, version: r.version}
 	var ok bool
 	if n.source, ok = b.exchanges.Load(r.source); !ok {
 		return nil, b.noExchange(r.source)
@@ -515,7 +616,8 @@ func (b *Broker) locked(q *queue) error {
 // fails keeps Shutdown waiting. If that takes long it logs for which queues.
 //
 // The error is that of ctx if it came first, or ErrMessagesLost if messages wait
-// in queues that nobody consumes from.
+// in queues that nobody consumes from, or are delayed by an exchange: Shutdown does
+// not wait for these to become due.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	if b.root == nil {
 		return errNotMade
@@ -554,8 +656,11 @@ func (b *Broker) drain(ctx context.Context) error {
 // logBusy says for which queues Shutdown waits.
 func (b *Broker) logBusy() {
 	for _, q := range b.queues.All() {
-		if s := q.stats(); s.Unacked > 0 || s.Ready+s.Delayed > 0 && len(s.Consumers) > 0 {
-			b.log.Warn("shutting down waits for a queue", "queue", s.Name, "ready", s.Ready, "unacked", s.Unacked, "delayed", s.Delayed)
+		q.lock()
+		ready, unacked, delayed, busy := q.store().Ready(), q.store().Unacked(), q.fifo.Delayed(), q.isBusy()
+		q.release()
+		if busy {
+			b.log.Warn("shutting down waits for a queue", "queue", q.name, "ready", ready, "unacked", unacked, "delayed", delayed)
 		}
 	}
 }
@@ -598,8 +703,8 @@ func (b *Broker) busy() bool {
 func (b *Broker) look() (published uint64, busy bool) {
 	for _, q := range b.queues.All() {
 		q.lock()
-		published += q.fifo.Counts().Published
-		busy = busy || q.outbox != nil && q.outbox.sending || q.fifo.Unacked() > 0 || len(q.consumers) > 0 && q.fifo.Ready()+q.fifo.Delayed() > 0
+		published += q.store().Counts().Published
+		busy = busy || q.isBusy()
 		q.release()
 	}
 	return published, busy
@@ -616,7 +721,7 @@ func (b *Broker) signalDrain() {
 // Close ends the broker: publishers that wait for room get ErrClosed, consumers
 // end, the contexts of running handlers end, and Close returns when the handlers
 // have. If that takes long it logs whom it waits for. What still waits in the
-// queues is lost; Shutdown lets it be processed. Close may be called more than
+// queues, or is delayed, is lost; Shutdown lets it be processed. Close may be called more than
 // once, and always returns nil. A handler must not call it: it would wait for
 // itself.
 func (b *Broker) Close() error {
@@ -633,7 +738,8 @@ func (b *Broker) close() error {
 	b.mu.Lock()
 	sessions := slices.AppendSeq([]*Session{b.root}, maps.Keys(b.sessions))
 	b.mu.Unlock()
-	lost := b.endQueues()
+	delayed := b.endDelays() // first: what they have released is in queues then
+	lost := cmp.Or(b.endQueues(), delayed)
 	b.endSessions(sessions, errBrokerClosed)
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -659,6 +765,23 @@ func (b *Broker) endQueues() (lost error) {
 		if lost == nil {
 			lost = newError(ErrMessagesLost, CodeConnectionForced, "%d messages in queue '%s' are lost with the broker", n, q.name)
 		}
+	}
+	return lost
+}
+
+// endDelays is endQueues for the messages that exchanges hold back.
+func (b *Broker) endDelays() (lost error) {
+	for _, x := range b.exchanges.All() {
+		if x.delays == nil {
+			continue
+		}
+		n := x.delays.end(errBrokerClosed)
+		x.delays.settle()
+		if n == 0 {
+			continue
+		}
+		b.log.Warn("closing the broker loses delayed messages", "exchange", x.name, "messages", n)
+		lost = cmp.Or(lost, error(newError(ErrMessagesLost, CodeConnectionForced, "%d messages that exchange '%s' delays are lost with the broker", n, x.name)))
 	}
 	return lost
 }
@@ -701,6 +824,13 @@ func checkName(what, name string) error {
 		return invalid("the %s name '%.20s...' has %d bytes; AMQP allows %d", what, name, len(name), maxShortString)
 	case !utf8.ValidString(name):
 		return invalid("the %s name %q is not valid UTF-8", what, name)
+	}
+	return nil
+}
+
+func checkKey(what, key string) error {
+	if len(key) > maxShortString {
+		return invalid("the %s has %d bytes; AMQP allows %d", what, len(key), maxShortString)
 	}
 	return nil
 }

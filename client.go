@@ -14,7 +14,7 @@ import "context"
 // errors.Is.
 type Client interface {
 	// DeclareExchange makes sure that an exchange of this name and kind (Direct,
-	// Fanout, Topic or Headers) with these properties exists. If there is one
+	// Fanout, Topic, Headers, …) with these properties exists. If there is one
 	// with other properties, the error is ErrPreconditionFailed and names the
 	// property.
 	DeclareExchange(ctx context.Context, name, kind string, opts ...ExchangeOption) error
@@ -87,9 +87,23 @@ var (
 	_ Client = (*Session)(nil)
 )
 
+// Sender is a Client that can have several messages of one goroutine on their way
+// at once. Where publishing takes no longer than a function call there is no use
+// for it, and a Broker is none; a client of a broker elsewhere is.
+type Sender interface {
+	Client
+
+	// Send begins to publish a message. The function waits for the outcome, which
+	// is that of Publish; but a message whose connection is lost is not published
+	// again, and the outcome is ErrConnectionLost: whether it has arrived is
+	// unknown then. What one goroutine sends to one exchange arrives in that
+	// order, as far as it does.
+	Send(ctx context.Context, exchange, key string, m *Message, opts ...PublishOption) (wait func(context.Context) error, err error)
+}
+
 // QueueInfo is what DeclareQueue tells of a queue.
 type QueueInfo struct {
 	Name      string
-	Messages  int // that wait for a consumer
-	Consumers int
+	Messages  int // that wait for a consumer, or that a stream has
+	Consumers int // 0 for a stream, as in RabbitMQ; see Stats
 }

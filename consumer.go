@@ -19,7 +19,8 @@ type Consumer struct {
 	tag     string
 	session *Session
 	autoAck bool
-	handled bool   // made by Handle
+	handled bool // made by Handle
+	reading reading
 	notify  func() // called instead of waking a goroutine; nil = none
 
 	wake chan struct{} // gets a token when something is assigned to an idle consumer
@@ -47,7 +48,7 @@ type Consumer struct {
 func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c := &Consumer{
 		core: fifo.Consumer[item]{Priority: cfg.priority, Prefetch: cfg.prefetch, Exclusive: cfg.exclusive},
-		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, handled: cfg.concurrency > 0, notify: cfg.notify, running: 1,
+		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, handled: cfg.concurrency > 0, reading: cfg.reading, notify: cfg.notify, running: 1,
 		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.core.Owner = c
@@ -244,8 +245,8 @@ func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	c.mu.Lock()
 	if c.batch.Len() == 0 && c.err == nil {
 		acked := c.takeAcked()
-		q.fifo.Fetch(&c.core, acked, &c.batch, c.waiting > 0)
-		c.more = q.fifo.Ready() > 0 && !c.core.OutOfCredit()
+		q.store().Fetch(&c.core, acked, &c.batch, c.waiting > 0)
+		c.more = q.store().Waits(&c.core)
 		c.starved = c.core.OutOfCredit() && (c.batch.Len() == 0 || c.waiting > 0)
 	}
 	var flush, more bool
@@ -272,6 +273,9 @@ func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
 		tag = c.unacked.Add(e)
 	}
 	c.fill(d, e, c.tag, tag)
+	if c.relay != nil {
+		c.relay.mark(d)
+	}
 	*e = entry{}
 	c.batch.Advance()
 	return flush, c.waiting > 0 && (c.batch.Len() > 0 || c.more)
@@ -335,6 +339,7 @@ func (c *Consumer) detach(why error) (first, queueEnded bool) {
 
 // ended is the part of endTogether without locks.
 func (c *Consumer) ended(why error) {
+	c.relay.cancel()
 	c.window.Load().offer()
 	c.mu.Lock()
 	unwatch, stop := c.unwatch, c.stopHandlers

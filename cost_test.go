@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -146,4 +147,87 @@ func TestPublishReceiveAckByTwoConsumersDoNotAllocate(t *testing.T) {
 			must(t, d.Ack())
 		}
 	}))
+}
+
+func TestPluginExchangesRouteWithoutAllocating(t *testing.T) {
+	byHeader := pocketmq.Arguments(pocketmq.Table{"hash-header": "h"})
+	m := &pocketmq.Message{Headers: pocketmq.Table{"h": "1"}}
+	for name, declareX := range map[string]func(b *pocketmq.Broker) error{
+		"hash":    func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash) },
+		"header":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ConsistentHash, byHeader) },
+		"modulus": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.ModulusHash) },
+		"random":  func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.Random) },
+		"history": func(b *pocketmq.Broker) error { return b.DeclareExchange(ctx, "x", pocketmq.RecentHistory) },
+		"no delay": func(b *pocketmq.Broker) error {
+			return b.DeclareExchange(ctx, "x", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Random))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBroker(t)
+			must(t, declareX(b))
+			declare(t, b, "q")
+			bind(t, b, "q", "x", "1")
+			c := consume(t, b, "q")
+			require.Zero(t, testing.AllocsPerRun(2000, func() {
+				must(t, b.Publish(ctx, "x", "k", m))
+				d, err := c.Receive(ctx)
+				must(t, err)
+				must(t, d.Ack())
+			}))
+		})
+	}
+}
+
+func TestDelayedMessageTakesAtMost128Bytes(t *testing.T) {
+	const n = 200_000
+	b := newBroker(t)
+	exchange(t, b, "late", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct))
+	m := delayed(t, "a", time.Hour)
+	before := heap()
+	for range n {
+		must(t, b.Publish(ctx, "late", "k", m))
+	}
+	each := float64(heap()-before) / n
+	t.Logf("%.1f bytes each", each)
+	require.LessOrEqual(t, each, 128.0)
+	runtime.KeepAlive(b)
+}
+
+// Set POCKETMQ_MESSAGES to ten million to see it hold for as many.
+func TestStreamTakesAsMuchMemoryAsItsMaxBytes(t *testing.T) { // STREAM-17
+	n := 500_000
+	if s := os.Getenv("POCKETMQ_MESSAGES"); s != "" {
+		var err error
+		n, err = strconv.Atoi(s)
+		require.NoError(t, err)
+	}
+	const limit = 32 << 20
+	b := newBroker(t)
+	before := heap()
+	declare(t, b, "events", pocketmq.Stream(), pocketmq.MaxBytes(limit))
+	var readers []*pocketmq.Consumer
+	for range 3 {
+		readers = append(readers, consume(t, b, "events", pocketmq.StreamFirst()))
+	}
+	idle := consume(t, b, "events", pocketmq.StreamFirst())
+	largest, received := int64(0), 0
+	for i := range n {
+		send(t, b, "events", "a small one")
+		for _, c := range readers {
+			d, ok, err := c.TryReceive()
+			must(t, err)
+			if ok {
+				must(t, d.Ack())
+				received++
+			}
+		}
+		if i%(n/10) == n/20 {
+			largest = max(largest, heap()-before)
+		}
+	}
+	t.Logf("%d messages, at most %d bytes for a limit of %d", n, largest, limit)
+	require.Equal(t, 3*n, received)
+	require.Less(t, largest, int64(limit))
+	require.Greater(t, largest, int64(limit/2))
+	runtime.KeepAlive(idle)
 }

@@ -92,19 +92,15 @@ func (q *queue) send(l *letter) {
 		key, more = died.key, died.msg.keysToRepeat()
 	}
 	x.published.Add(1)
-	r := routings.Get().(*routing)
-	defer r.release()
-	r.run(b, x, key, more, m)
-	it := &item{m, x, key}
-	if len(r.queues) == 0 {
-		x.unroutable.Add(1)
-	}
-	for _, target := range r.queues {
+	found := b.passOn(x, &item{m, x, key}, more, func(target *queue, it *item) {
 		if l.Reason != fifo.Rejected && q.isCycle(target.name, m) {
 			b.log.Warn("dead letter dropped: it would go round in circles", "queue", target.name, "from", q.name)
-			continue
+			return
 		}
 		target.accept(it)
+	})
+	if !found {
+		x.unroutable.Add(1)
 	}
 }
 
@@ -113,12 +109,8 @@ func (q *queue) send(l *letter) {
 func (q *queue) accept(it *item) {
 	q.lock()
 	defer q.unlock()
-	switch {
-	case q.gone != nil:
-	case q.settings.overflow.refuses() && !q.fifo.Fits(it):
-		_ = q.refuse(it) // nobody to tell
-	default:
-		q.put(it)
+	if q.gone == nil {
+		_ = q.putOrRefuse(it) // nobody to tell
 	}
 }
 

@@ -6,11 +6,15 @@
 //
 // A [Broker] holds exchanges and queues. A [Message] is published to an exchange
 // with a routing key. The exchange's kind ([Direct], [Fanout], [Topic],
-// [Headers]) and its bindings decide which queues get it; the exchange "" leads
-// to the queue that the key names. A queue keeps messages in order until a
+// [Headers], or one of RabbitMQ's plug-ins) and its bindings decide which queues
+// get it; the exchange "" leads to the queue that the key names. A queue keeps messages in order until a
 // [Consumer] takes them: by calls of a [Handler], one by one with Receive, in a
 // loop over Deliveries, or from a channel. Each comes as a [Delivery], to be
 // settled with Ack, Nack or Reject.
+//
+// A [Stream] is a queue of another kind: it keeps its messages when they have been
+// read, for all its consumers, which begin where they ask to. Settling gives them
+// credit for further messages, and nothing comes back.
 //
 // A [Session] is what a connection is in AMQP: closing it ends its consumers,
 // returns what it has not settled, and deletes its exclusive queues. Modules of
@@ -50,10 +54,11 @@
 // # Back-pressure
 //
 // A queue holds at most [DefaultMaxLength] waiting messages, unless declared with
-// [MaxLength] or [Unbounded]. When it is full, Publish waits for room until its
-// context ends; [Overflow] can make it drop the oldest message or return
-// [ErrQueueFull] instead. Messages that consumers hold do not count: those are
-// bounded by Prefetch, and Prefetch(0) lets a consumer hold any number.
+// [MaxLength] or [Unbounded], or a [Policy] says otherwise. When it is full, Publish
+// waits for room until its context ends; [Overflow] can make it drop the oldest
+// message or return [ErrQueueFull] instead. Messages that consumers hold do not
+// count: those are bounded by Prefetch, and Prefetch(0) lets a consumer hold any
+// number.
 //
 // Publish fills the queues of a message one after the other, so the slowest of
 // them sets the pace for all. And whoever keeps a queue full must not wait for
@@ -88,5 +93,6 @@
 // All methods may be called from any goroutine. Publishers look up exchanges and
 // bindings without a lock, and lock one queue at a time. No lock is held while a
 // handler runs: it may use the broker. There is no goroutine per message or
-// queue, only those of handlers, and one per Chan.
+// queue, only those of handlers, one per Chan, and one that routes an exchange's
+// delayed messages while some are due.
 package pocketmq

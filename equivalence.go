@@ -33,27 +33,6 @@ func (w where) sameArguments(received, current Table, keys ...string) error {
 	return nil
 }
 
-// sameType compares the types of two declarations of a queue. Since 4.0 a queue
-// without the argument is compared as one with the default (QUEUE-17).
-func (w where) sameType(received queueConfig, current *queue) error {
-	const key = "x-queue-type"
-	r, c := typeOf(received.args), typeOf(current.args)
-	switch {
-	case r == c:
-		return nil
-	case received.version >= v4_0:
-		return w.differs(key, r, c)
-	}
-	return w.sameArguments(received.args, current.args, key)
-}
-
-func typeOf(args Table) any {
-	if v, ok := args["x-queue-type"]; ok {
-		return v
-	}
-	return classicType
-}
-
 func (w where) inequivalent(key, received, current string) error {
 	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received %s but current is %s",
 		key, w.noun, w.name, w.vhost, received, current)

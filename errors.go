@@ -45,6 +45,12 @@ var (
 	// ack, or went back to its queue when its consumer was closed.
 	ErrSettled = errors.New("already settled")
 
+	// ErrConnectionLost: the connection to the broker that a delivery came over
+	// is gone, and the message is back in its queue; or that a message was sent
+	// over, and whether it has arrived is unknown. Of a Broker in this process
+	// there is no such error.
+	ErrConnectionLost = errors.New("connection lost")
+
 	// Any time.
 
 	// ErrMessagesLost: Shutdown found messages that nobody will receive.
@@ -66,6 +72,7 @@ const (
 	CodeResourceError      = 506
 	CodeNotAllowed         = 530
 	CodeNotImplemented     = 540
+	CodeInternalError      = 541
 )
 
 var codeNames = map[int]string{
@@ -80,6 +87,7 @@ var codeNames = map[int]string{
 	CodeResourceError:      "RESOURCE_ERROR",
 	CodeNotAllowed:         "NOT_ALLOWED",
 	CodeNotImplemented:     "NOT_IMPLEMENTED",
+	CodeInternalError:      "INTERNAL_ERROR",
 }
 
 // Error says what went wrong as an AMQP server would: with a reply code and,
@@ -127,6 +135,7 @@ var (
 	errNilContext    = invalid("the context is nil; use context.Background()")
 	errGone          = errors.New("the queue is gone") // never leaves the package
 	errDraining      = newError(ErrClosed, CodeConnectionForced, "the broker is shutting down: only handlers may use it, with the context they were given")
+	errInternal      = newError(ErrInvalid, CodeInternalError, "") // where RabbitMQ 3.10 crashes
 	errSettled       = newError(ErrSettled, CodePreconditionFailed, "the delivery is settled already")
 	errNoSettling    = newError(ErrSettled, CodePreconditionFailed, "the delivery needs no settling: it came with AutoAck, or from no broker")
 )

@@ -216,3 +216,38 @@ func ExampleOverflow() {
 	// drop-head: has the second; publishing the second: <nil>
 	// reject-publish: has the first; publishing the second: RESOURCE_ERROR - queue 'reject-publish' in vhost '/' is full
 }
+
+func ExampleBroker_CancelDelayed() {
+	ctx := context.Background()
+	broker := pocketmq.New()
+	defer broker.Close()
+
+	// A reminder waits in the exchange, not in a queue, until it is due.
+	err := broker.DeclareExchange(ctx, "reminders", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Direct))
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, order := range []string{"order 17", "order 18"} {
+		m := &pocketmq.Message{MessageID: order}
+		if err := m.SetDelay(24 * time.Hour); err != nil {
+			log.Fatal(err)
+		}
+		if err := broker.Publish(ctx, "reminders", "pay", m); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	// Order 17 is paid meanwhile.
+	paid := func(d pocketmq.Delayed) bool { return d.Message.MessageID == "order 17" }
+	if _, err := broker.CancelDelayed("reminders", paid); err != nil {
+		log.Fatal(err)
+	}
+	left, err := broker.Delayed("reminders")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, d := range left {
+		fmt.Println(d.Message.MessageID, "is to be reminded in", time.Until(d.Due).Round(time.Minute))
+	}
+	// Output: order 18 is to be reminded in 24h0m0s
+}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // The kinds of exchanges.
@@ -13,6 +14,15 @@ const (
 	Fanout  = "fanout"  // to all bindings
 	Topic   = "topic"   // to the bindings whose pattern matches the routing key: * is one word, # any number
 	Headers = "headers" // to the bindings whose arguments match the headers
+
+	// Those of RabbitMQ's plug-ins. The first four pick one binding for each
+	// message.
+	ConsistentHash = "x-consistent-hash" // by a hash of the routing key; the binding keys are weights
+	ModulusHash    = "x-modulus-hash"    // by a hash of the routing key
+	Random         = "x-random"          // by chance
+	LocalRandom    = "x-local-random"    // by chance, for queues only
+	RecentHistory  = "x-recent-history"  // as Fanout; a new binding gets the last messages at once
+	DelayedMessage = "x-delayed-message" // as DelayedType says, after a delay
 )
 
 // A router decides where an exchange's messages go. There is one per kind of
@@ -24,22 +34,32 @@ type router interface {
 	slot(b *binding) string
 	add(b *binding)
 	remove(b *binding)
-	// route finds the destinations of a message. It reports the same one twice
-	// only in different calls of r.add.
-	route(r *routing, key string, m *Message)
+	// route finds the destinations of a message by its routing keys: the one it was
+	// published with, and those of CC and BCC. It reports the same one twice only in
+	// different calls of r.add.
+	route(r *routing, keys []string, m *Message)
 }
+
+// A bindingChecker refuses bindings that mean nothing to its kind.
+type bindingChecker interface{ checkBinding(b *binding) error }
 
 // An exact router knows the destinations of a key beforehand, whatever the
 // message, which spares it the general path.
 type exactRouter interface{ targets(key string) *targets }
 
-// kinds makes a router for each kind of exchange. To add a kind, add a file
+// kinds makes a router for each kind of exchange, from the arguments of its
+// declaration, or says what is wrong with them. To add a kind, add a file
 // exchange_KIND.go with its router, and an entry here.
-var kinds = map[string]func() router{
-	Direct:  func() router { return &directRouter{} },
-	Fanout:  func() router { return &fanoutRouter{} },
-	Topic:   func() router { return &topicRouter{} },
-	Headers: func() router { return &headersRouter{} },
+var kinds = map[string]func(args Table) (router, error){
+	Direct:         func(Table) (router, error) { return &directRouter{}, nil },
+	Fanout:         func(Table) (router, error) { return &fanoutRouter{}, nil },
+	Topic:          func(Table) (router, error) { return &topicRouter{}, nil },
+	Headers:        func(Table) (router, error) { return &headersRouter{}, nil },
+	ConsistentHash: newConsistentHashRouter,
+	ModulusHash:    func(Table) (router, error) { return &modulusHashRouter{}, nil },
+	Random:         func(Table) (router, error) { return &randomRouter{}, nil },
+	LocalRandom:    func(Table) (router, error) { return &localRandomRouter{}, nil },
+	RecentHistory:  newRecentHistoryRouter,
 }
 
 // targets are destinations, each once, and never changed once they are seen by
@@ -80,20 +100,23 @@ func remove[T comparable](from []T, v T) []T {
 }
 
 type exchange struct {
+	broker     *Broker
 	name       string
 	kind       string
 	durable    bool
 	autoDelete bool
 	internal   bool
 	args       Table
-	alternate  string // "" = none
+	alternate  atomic.Pointer[string] // nil or "" = none; a policy may change it
 	router     router
 	exact      exactRouter // the router, if it is one; else nil
+	delays     *delays     // the router's, if it delays messages; else nil
 
 	// Guarded by Broker.mu.
 	bindings map[string]*binding   // by identity, with this exchange as the source
 	slots    map[slot]int          // how many of them are in a slot
 	inbound  map[*binding]struct{} // with this exchange as the destination
+	inForce  inForce
 
 	_          [64]byte // what follows changes with every message; the above is read by all publishers
 	published  atomic.Uint64
@@ -106,14 +129,43 @@ type slot struct {
 	to  destination
 }
 
-func newExchange(name, kind string, c exchangeConfig) *exchange {
-	x := &exchange{
-		name: name, kind: kind, durable: c.durable, autoDelete: c.autoDelete, internal: c.internal,
-		args: maps.Clone(c.args), router: kinds[kind](),
+func newExchange(b *Broker, name, kind string, c exchangeConfig) (*exchange, error) {
+	r, err := kinds[kind](c.args)
+	if err != nil {
+		return nil, err
 	}
-	x.alternate, _ = c.args["alternate-exchange"].(string)
-	x.exact, _ = x.router.(exactRouter)
-	return x
+	x := &exchange{
+		broker: b, name: name, kind: kind, durable: c.durable, autoDelete: c.autoDelete, internal: c.internal,
+		args: maps.Clone(c.args), router: r,
+	}
+	x.apply(b.policies.match(x.subject()))
+	x.exact, _ = r.(exactRouter)
+	if r, ok := r.(*delayedRouter); ok {
+		x.delays = newDelays(x, c)
+		r.delays = x.delays
+	}
+	return x, nil
+}
+
+func (x *exchange) subject() subject { return subject{name: x.name, groups: exchangeGroups} }
+
+var exchangeGroups = []ApplyTo{ApplyToExchanges}
+
+// apply puts policies into force, of which only the alternate exchange concerns an
+// exchange, and not the default one (ROUTE-31). Broker.mu is held.
+func (x *exchange) apply(f inForce) {
+	x.inForce = f
+	if alternate, _ := f.merge(x.args, "")["alternate-exchange"].(string); x.name != "" {
+		x.alternate.Store(&alternate)
+	}
+}
+
+// alternateName is that of the alternate exchange, or "".
+func (x *exchange) alternateName() string {
+	if name := x.alternate.Load(); name != nil {
+		return *name
+	}
+	return ""
 }
 
 // bind adds a binding; binding again changes nothing. Broker.mu is held.
@@ -174,6 +226,8 @@ func (x *exchange) onlyQueue(key string, m *Message) *queue {
 type routing struct {
 	queues  []*queue
 	visited []*exchange
+	keys    []string
+	delays  []delay             // what holds the message back
 	seen    map[*queue]struct{} // the queues, once there are many
 	match   []destination       // for routers that collect first
 	found   bool                // whether the current exchange led anywhere
@@ -184,9 +238,13 @@ var routings = sync.Pool{New: func() any { return new(routing) }}
 func (r *routing) release() {
 	clear(r.queues)
 	clear(r.visited)
+	clear(r.keys)
 	clear(r.match)
 	clear(r.seen)
-	*r = routing{queues: r.queues[:0], visited: r.visited[:0], match: r.match[:0], seen: r.seen}
+	clear(r.delays)
+	*r = routing{
+		queues: r.queues[:0], visited: r.visited[:0], keys: r.keys[:0], delays: r.delays[:0], match: r.match[:0], seen: r.seen,
+	}
 	routings.Put(r)
 }
 
@@ -247,22 +305,32 @@ func (r *routing) addExchange(x *exchange) {
 	}
 }
 
+// delay is that of a message by an exchange.
+type delay struct {
+	by   *delays
+	time time.Duration
+}
+
+// addDelay records that the current exchange holds the message back.
+func (r *routing) addDelay(d delay) {
+	r.found = true
+	r.delays = append(r.delays, d)
+}
+
 // run routes a message from exchange x on, which fills r.queues. An exchange
 // that leads nowhere at all passes the message to its alternate exchange
 // (ROUTE-27, ROUTE-29).
 func (r *routing) run(b *Broker, x *exchange, key string, more []string, m *Message) {
+	r.keys = append(append(r.keys, key), more...)
 	r.addExchange(x)
 	for i := 0; i < len(r.visited); i++ { // visited grows meanwhile
 		at := r.visited[i]
 		r.found = false
-		at.router.route(r, key, m)
-		for _, k := range more {
-			at.router.route(r, k, m)
-		}
+		at.router.route(r, r.keys, m)
 		// The default exchange leads an alternate message nowhere: its bindings are not
 		// real ones. It is so in RabbitMQ too.
-		if !r.found && at.alternate != "" {
-			if alternate, ok := b.exchanges.Load(at.alternate); ok {
+		if name := at.alternateName(); !r.found && name != "" {
+			if alternate, ok := b.exchanges.Load(name); ok {
 				r.addExchange(alternate)
 			}
 		}

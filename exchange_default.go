@@ -13,7 +13,11 @@ func (r *defaultRouter) targets(key string) *targets {
 	return nil
 }
 
-func (r *defaultRouter) route(to *routing, key string, _ *Message) { to.add(r.targets(key)) }
+func (r *defaultRouter) route(to *routing, keys []string, _ *Message) {
+	for _, key := range keys {
+		to.add(r.targets(key))
+	}
+}
 
 func (r *defaultRouter) slot(*binding) string { return "" }
 func (r *defaultRouter) add(*binding)         {} // binding to it is refused before

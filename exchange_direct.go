@@ -23,4 +23,8 @@ func (r *directRouter) targets(key string) *targets {
 	return t
 }
 
-func (r *directRouter) route(to *routing, key string, _ *Message) { to.add(r.targets(key)) }
+func (r *directRouter) route(to *routing, keys []string, _ *Message) {
+	for _, key := range keys {
+		to.add(r.targets(key))
+	}
+}

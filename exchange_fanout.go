@@ -12,4 +12,4 @@ func (r *fanoutRouter) remove(b *binding) { r.all.Store(r.all.Load().without(b.t
 
 func (r *fanoutRouter) targets(string) *targets { return r.all.Load() }
 
-func (r *fanoutRouter) route(to *routing, _ string, _ *Message) { to.add(r.all.Load()) }
+func (r *fanoutRouter) route(to *routing, _ []string, _ *Message) { to.add(r.all.Load()) }

@@ -1,10 +1,13 @@
 package pocketmq
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/pocketmq/pocketmq/internal/erlang"
 )
 
 // headersRouter sends a message to the bindings whose arguments match its
@@ -35,7 +38,7 @@ func (r *headersRouter) remove(b *binding) {
 	r.matchers.Store(&l)
 }
 
-func (r *headersRouter) route(to *routing, _ string, m *Message) {
+func (r *headersRouter) route(to *routing, _ []string, m *Message) {
 	for _, h := range r.list() {
 		if h.matches(m.Headers) {
 			to.addDestination(h.to)
@@ -45,10 +48,11 @@ func (r *headersRouter) route(to *routing, _ string, m *Message) {
 
 // headersMatcher is the arguments of one binding, made ready to compare.
 type headersMatcher struct {
-	to    destination
-	slot  string
-	any   bool // one pair is enough; otherwise all must match
-	pairs []headerPair
+	to      destination
+	slot    string
+	any     bool // one pair is enough; otherwise all must match
+	pairs   []headerPair
+	version version
 }
 
 type headerPair struct {
@@ -60,23 +64,38 @@ type headerPair struct {
 // (ROUTE-20).
 type nested string
 
-func comparableValue(v any) any {
-	switch v.(type) {
-	case []any, Table:
-		return nested(canonical(v))
+func comparableValue(v any, rules version) any {
+	switch v := v.(type) {
+	case []any:
+		return nestedValue(v, len(v))
+	case Table:
+		return nestedValue(v, len(v))
 	}
-	return normal(v)
+	n := normal(v)
+	if f, ok := n.(float64); ok && rules == v3_10 && f == math.Trunc(f) && math.Abs(f) < 1<<63 {
+		return int64(f)
+	}
+	return n
+}
+
+// nestedValue is an array or table of n elements. Without any nobody can tell which
+// of them it is.
+func nestedValue(v any, n int) nested {
+	if n == 0 {
+		return ""
+	}
+	return nested(canonical(v))
 }
 
 func newHeadersMatcher(b *binding) *headersMatcher {
 	mode, _ := b.args["x-match"].(string)
-	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any")}
+	h := &headersMatcher{to: b.to, slot: canonical(b.args), any: strings.HasPrefix(mode, "any"), version: b.version}
 	withX := strings.HasSuffix(mode, "-with-x")
 	for k, v := range b.args {
 		if k == "x-match" || !withX && strings.HasPrefix(k, "x-") {
 			continue
 		}
-		h.pairs = append(h.pairs, headerPair{k, comparableValue(v)})
+		h.pairs = append(h.pairs, headerPair{k, comparableValue(v, b.version)})
 	}
 	return h
 }
@@ -86,18 +105,23 @@ func newHeadersMatcher(b *binding) *headersMatcher {
 func (h *headersMatcher) matches(headers Table) bool {
 	for _, p := range h.pairs {
 		v, ok := headers[p.key]
-		if p.matches(v, ok) == h.any {
+		if ok && p.want != nil {
+			ok = p.want == h.header(v)
+		}
+		if ok == h.any {
 			return h.any
 		}
 	}
 	return !h.any
 }
 
-func (p headerPair) matches(v any, present bool) bool {
-	if p.want == nil || !present {
-		return present
+// header is the value of a header, made comparable with the pairs. From 4.0 on
+// RabbitMQ has it in milliseconds if it is a timestamp (ROUTE-19).
+func (h *headersMatcher) header(v any) any {
+	if t, ok := v.(time.Time); ok && h.version >= v4_0 {
+		return t.Unix() * 1000
 	}
-	return p.want == comparableValue(v)
+	return comparableValue(v, h.version)
 }
 
 // normal makes values comparable that only differ in how they were encoded: the
@@ -129,19 +153,19 @@ func normal(v any) any {
 	}
 }
 
-// checkMatch reports an x-match that means nothing (ROUTE-13, ROUTE-14).
-func checkMatch(args Table) error {
-	v, ok := args["x-match"]
+// checkBinding reports an x-match that means nothing (ROUTE-13, ROUTE-14).
+func (r *headersRouter) checkBinding(b *binding) error {
+	v, ok := b.args["x-match"]
 	if !ok {
 		return nil
 	}
 	mode, ok := v.(string)
 	if !ok {
-		return preconditionFailed("Invalid x-match field type %s (value %v); expected longstr", typeName(v), v)
+		return preconditionFailed("Invalid x-match field type %s (value %s); expected longstr", typeName(v), erlang.Text(v))
 	}
 	switch mode {
 	case "all", "any", "all-with-x", "any-with-x":
 		return nil
 	}
-	return preconditionFailed(`Invalid x-match field value <<"%s">>; expected all, any, all-with-x, or any-with-x`, mode)
+	return preconditionFailed("Invalid x-match field value %s; expected all, any, all-with-x, or any-with-x", erlang.Binary(mode))
 }

@@ -28,12 +28,12 @@ func TestBrokerStartsWithThePredeclaredExchanges(t *testing.T) { // EXCH-1
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		got := map[string]string{}
 		for _, x := range b.Stats().Exchanges {
-			require.True(t, x.Durable && !x.AutoDelete && !x.Internal, x.Name)
+			require.True(t, x.Durable && !x.AutoDelete && x.Internal == (x.Name == "amq.rabbitmq.trace"), x.Name)
 			got[x.Name] = x.Kind
 		}
 		require.Equal(t, map[string]string{
 			"": "direct", "amq.direct": "direct", "amq.fanout": "fanout", "amq.topic": "topic", "amq.headers": "headers",
-			"amq.match": "headers",
+			"amq.match": "headers", "amq.rabbitmq.trace": "topic",
 		}, got)
 	})
 }
@@ -283,6 +283,8 @@ func TestHeadersRules(t *testing.T) {
 		{"arrays of other lengths", T{"a": []any{int32(1)}}, T{"a": []any{int32(1), int32(2)}}, false},
 		{"tables", T{"a": T{"b": int32(1)}}, T{"a": T{"b": int32(1)}}, true},
 		{"tables of other types", T{"a": T{"b": int32(1)}}, T{"a": T{"b": int64(1)}}, false},
+		{"an empty array and an empty table", T{"a": []any{}}, T{"a": T{}}, true},
+		{"an empty array and an empty string", T{"a": []any{}}, T{"a": ""}, false},
 		{"a value for an array", T{"a": []any{"x"}}, T{"a": "x"}, false},
 		{"an array for a value", T{"a": "x"}, T{"a": []any{"x"}}, false},
 	} {
@@ -304,6 +306,10 @@ func TestHeadersBindingWithAMeaninglessXMatchIsRefused(t *testing.T) { // ROUTE-
 			`PRECONDITION_FAILED - Invalid x-match field value <<"foo">>; expected all, any, all-with-x, or any-with-x`)
 		err = b.Bind(ctx, "q", "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"x-match": int32(5)}))
 		require.EqualError(t, err, "PRECONDITION_FAILED - Invalid x-match field type signedint (value 5); expected longstr")
+		err = b.Bind(ctx, "q", "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"x-match": nil}))
+		require.EqualError(t, err, "PRECONDITION_FAILED - Invalid x-match field type void (value undefined); expected longstr")
+		err = b.Bind(ctx, "q", "amq.headers", "", pocketmq.Arguments(pocketmq.Table{"x-match": ""}))
+		require.EqualError(t, err, "PRECONDITION_FAILED - Invalid x-match field value <<>>; expected all, any, all-with-x, or any-with-x")
 		bind(t, b, "q", "amq.direct", "", pocketmq.Arguments(pocketmq.Table{"x-match": "foo"})) // ROUTE-21
 	})
 }
@@ -509,7 +515,7 @@ func TestAutoDeleteCascades(t *testing.T) { // EXCH-24
 		bind(t, b, "q", "as3", "")
 		_, err := b.DeleteQueue(ctx, "q")
 		must(t, err)
-		require.Len(t, b.Stats().Exchanges, 6, "those that every broker has")
+		require.Len(t, b.Stats().Exchanges, 7, "those that every broker has")
 	})
 }
 

@@ -32,13 +32,13 @@ func (q *queue) checkInvariants() error {
 	if q.waiters != nil {
 		q.admitWaiters() // what was just collected may have made room
 	}
-	if err := q.fifo.Check(); err != nil {
+	if err := q.store().Check(); err != nil {
 		return err
 	}
-	if len(q.consumers) != q.fifo.Consumers() {
-		return errors.New("the shell and the fifo count different consumers")
+	if len(q.consumers) != q.store().Consumers() {
+		return errors.New("the shell and the store count different consumers")
 	}
-	if shared := q.eager.Load()&eagerShared != 0; shared != (len(q.consumers) > 1) {
+	if shared := q.eager.Load()&eagerShared != 0; shared != (len(q.consumers) > 1 && q.log == nil) {
 		return errors.New("eagerShared is wrong")
 	}
 	if waiting := q.eager.Load()&eagerWaiters != 0; waiting != (len(q.waiters) > 0) {
@@ -47,7 +47,7 @@ func (q *queue) checkInvariants() error {
 	if q.gone == nil && len(q.waiters) > 0 && !q.fifo.Full() {
 		return errors.New("a publisher waits although there is room")
 	}
-	if q.gone != nil && q.fifo.Ready() > 0 {
+	if q.gone != nil && q.store().Ready() > 0 {
 		return errors.New("messages wait in a queue that is gone")
 	}
 	return nil
@@ -95,8 +95,7 @@ func (s *Session) Remembered() int {
 	return len(s.consumers) + len(s.ended) + len(s.got) + len(s.owned)
 }
 
-// Apply puts arguments into force for a queue that exists, as a policy does.
-func (b *Broker) Apply(queue string, args Table) {
-	q, _ := b.queues.Load(queue)
-	q.apply(settingsOf(*q.declared, args))
+// WithPolicies are the arguments of a queue, with these definitions of policies.
+func WithPolicies(args, user, operator Table) Table {
+	return inForce{&policy{Policy: Policy{Definition: user}}, &policy{Policy: Policy{Definition: operator}}}.merge(args, "x-")
 }

@@ -14,7 +14,8 @@ import (
 //
 //   - nil acks it.
 //   - an error made by Discard rejects it: the message leaves the queue.
-//   - any other error, and a panic, returns it to its place in the queue, after a
+//   - any other error, and a panic, returns it to its place in the queue (but not in
+//     a Stream, whose consumers go on to the next message), after a
 //     pause of 10 ms that doubles with every time this message came back, up to
 //     a second. Meanwhile the goroutine takes no other message, so that order is
 //     kept and a failing dependency is not run down. If the queue has a Retry
@@ -135,6 +136,7 @@ func (c *Consumer) conclude(d *Delivery, err error) {
 		return
 	}
 	final, text := describe(err)
+	final = final || c.queue.log != nil // what a stream gets back it does not deliver again
 	settled := !c.holds(d.tag)
 	c.queue.broker.log.LogAttrs(context.Background(), slog.LevelWarn, "handler failed",
 		slog.String("queue", c.queue.name), slog.String("consumer", c.tag), slog.Bool("requeue", !final && !settled),

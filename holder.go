@@ -13,6 +13,7 @@ type holder struct {
 	queue  *queue
 	core   *fifo.Consumer[item]   // what the queue knows of the consumer, guarded by queue.mu; nil for Get
 	window atomic.Pointer[Window] // nil = none; changes under both locks
+	relay  *relay                 // to where the messages came from; nil = the queue has them from publishers
 
 	mu      sync.Mutex // taken after queue.mu; guards the fields below
 	unacked fifo.Unacked[item]
@@ -27,6 +28,9 @@ type holder struct {
 // is of no use to others, and not going to the queue's lock for each message is
 // what makes it as fast as a channel.
 func (h *holder) ack(tag uint64) error {
+	if h.relay != nil {
+		return h.relay.settle(h, Acked, tag)
+	}
 	h.mu.Lock()
 	if !h.unacked.Drop(tag) {
 		h.mu.Unlock()
@@ -64,7 +68,7 @@ func (h *holder) collect() {
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
 	if n := h.takeAcked(); n > 0 {
-		h.queue.fifo.Ack(h.core, n)
+		h.queue.store().Ack(h.core, n)
 		h.queue.fifo.Dispatch()
 	}
 }
@@ -99,7 +103,7 @@ func (h *holder) giveBack() {
 		return
 	}
 	for _, e := range all {
-		h.queue.fifo.Return(h.core, e)
+		h.queue.store().Return(h.core, e)
 	}
 }
 
@@ -114,7 +118,7 @@ func (h *holder) holds(tag uint64) bool {
 // quicker than making a Delivery and copying it.
 func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 	it := &e.Value
-	if d.Message = it.msg; h.queue.declared.quorum {
+	if d.Message = it.msg; h.queue.defaults.quorum {
 		d.Message = h.queue.counted(e)
 	}
 	d.Exchange = it.exchange.name

@@ -217,10 +217,7 @@ func (m *Message) withHeaders() *Message {
 	if own.Headers == nil {
 		own.Headers = Table{}
 	}
-	own.origin = &origin{message: &own, changed: true}
-	if o := m.own(); o != nil {
-		own.origin.properties, own.origin.bcc, own.origin.dead = o.properties, o.bcc, o.dead
-	}
+	own.change(m)
 	return &own
 }
 

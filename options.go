@@ -55,7 +55,10 @@ type GetOption interface{ get(*getConfig) }
 
 type exchangeConfig struct {
 	passive, durable, autoDelete, internal bool
+	maxDelayed                             int  // 0 = the default
+	rabbitMQ                               bool // the session has RabbitMQDefaults
 	args                                   Table
+	err                                    error
 }
 
 type queueConfig struct {
@@ -68,7 +71,19 @@ type queueConfig struct {
 	err                                                error
 }
 
-type bindConfig struct{ args Table }
+// check reports the first option that was wrong, or that contradicts another.
+func (c *queueConfig) check() error {
+	defaults := c.defaultSettings()
+	key, _, _ := defaults.bound()
+	if _, bounded := c.args[key]; bounded && c.unbounded && c.err == nil {
+		return invalid("the argument '%s' and Unbounded contradict each other", key)
+	}
+	return c.err
+}
+
+type bindConfig struct {
+	args Table
+}
 
 type deleteConfig struct{ ifUnused, ifEmpty bool }
 
@@ -82,6 +97,9 @@ type consumeConfig struct {
 	autoAck     bool
 	concurrency int
 	notify      func()
+	args        Table
+	version     version // of RabbitMQ, as the session has it
+	reading     reading // of a stream
 	err         error
 }
 
@@ -216,7 +234,7 @@ func (p OverflowPolicy) String() string {
 // MaxBytes bounds the size of the messages that wait in the queue, as MaxLength
 // does their number, and beside it: the bytes of their bodies. With Block, a
 // message that is larger than that alone, and that no consumer takes at once, is
-// refused with ErrQueueFull.
+// refused with ErrQueueFull. For a stream see Stream.
 func MaxBytes(n int64) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		if n < 0 {

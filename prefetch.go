@@ -54,15 +54,15 @@ func (w *Window) Resize(n int) {
 
 // Join puts a running consumer under the window, as SharedPrefetch does with one
 // that is started. It does nothing to a consumer that is under one already, has
-// ended, or needs no acks.
+// ended, needs no acks, reads a stream, or gets its messages from another machine.
 func (w *Window) Join(c *Consumer) {
-	if !w.isMade() || c == nil {
+	if !w.isMade() || c == nil || c.relay != nil {
 		return
 	}
 	q := c.queue
 	q.lock()
 	c.mu.Lock()
-	if c.window.Load() == nil && !c.autoAck && c.err == nil {
+	if c.window.Load() == nil && !c.autoAck && c.err == nil && q.log == nil {
 		c.apply()
 		c.eager = true
 		c.window.Store(w)

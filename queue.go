@@ -10,6 +10,7 @@ import (
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 	"github.com/pocketmq/pocketmq/internal/ring"
+	"github.com/pocketmq/pocketmq/internal/stream"
 )
 
 // item is what a queue stores for a message.
@@ -33,7 +34,8 @@ type queue struct {
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
-	declared   *settings // by its arguments
+	defaults   *settings // of whoever declared it, where its arguments are silent
+	wire       bool      // declared over a connection
 	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
@@ -47,9 +49,11 @@ type queue struct {
 	_ [64]byte // what follows changes with every message; the above is read by all who publish and settle
 
 	mu        sync.Mutex
-	fifo      fifo.Queue[item] // guarded by mu, and so is all below
-	plain     bool             // settings.plain()
-	settings  *settings        // what is in force; see apply
+	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
+	log       *stream.Log[item] // nil unless it is a stream
+	plain     bool              // settings.plain()
+	settings  *settings         // what is in force; see apply
+	policies  inForce
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full
@@ -67,6 +71,33 @@ type queue struct {
 	unusedUntil int64       // when that is
 }
 
+// store is where a queue keeps its messages, as the consumers see it.
+type store interface {
+	Ready() int
+	Unacked() int
+	Counts() fifo.Counts
+	Pending() bool
+	Consumers() int
+	Unsubscribe(c *fifo.Consumer[item], fetched *ring.Ring[entry])
+	Fetch(c *fifo.Consumer[item], acked int, batch *ring.Ring[entry], wake bool)
+	Waits(c *fifo.Consumer[item]) bool
+	Ack(c *fifo.Consumer[item], n int)
+	Reject(c *fifo.Consumer[item], e entry)
+	Return(c *fifo.Consumer[item], e entry)
+	Release(c *fifo.Consumer[item], e entry)
+	Restore(c *fifo.Consumer[item], e entry)
+	Woken() []*fifo.Consumer[item]
+	Purge() int
+	Check() error
+}
+
+func (q *queue) store() store {
+	if q.log != nil {
+		return q.log
+	}
+	return &q.fifo
+}
+
 // The reasons in queue.eager.
 const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
@@ -81,13 +112,20 @@ type waiter struct {
 	done chan error // gets nil once the item is in the queue
 }
 
-// newQueue makes a queue; Broker.mu is held.
+// newQueue returns a queue with the policies of this moment; b.mu is held.
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
-	q := &queue{name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args, version: c.version, broker: b}
+	q := &queue{
+		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
+		defaults: c.defaultSettings(), wire: c.wire, version: c.version, broker: b,
+	}
 	q.self.queues = []*queue{q}
-	q.declared = b.settingsOf(&c)
-	q.settings, q.plain = q.declared, q.declared.plain()
+	q.policies = b.policies.match(q.subject())
+	q.settings = settingsOf(q.defaults, q.policies.merge(q.args, "x-"))
+	q.plain = q.settings.plain()
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
+	if s := q.settings.stream; s != nil {
+		q.log = stream.New[item](s.Retention)
+	}
 	if q.settings.maxPriority > 0 {
 		q.setPrompt()
 	}
@@ -153,6 +191,10 @@ func (q *queue) pushCarefully(ctx context.Context, s *Session, it *item) error {
 
 // put adds a message; unlock drops what is too much.
 func (q *queue) put(it *item) {
+	if q.log != nil {
+		q.append(it)
+		return
+	}
 	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
 }
 
@@ -161,10 +203,8 @@ func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	q.collect()
 	var err error
 	switch {
-	case q.settings.overflow == DropHead || q.settings.overflow.refuses() && q.fifo.Fits(it):
-		q.put(it)
-	case q.settings.overflow.refuses():
-		err = q.refuse(it)
+	case q.settings.overflow != Block:
+		err = q.putOrRefuse(it)
 	case len(q.waiters) > 0 || !q.admit(it):
 		if n := len(it.msg.Body); q.settings.maxBytes >= 0 && int64(n) > q.settings.maxBytes {
 			q.rejected++
@@ -176,6 +216,16 @@ func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	}
 	q.unlock()
 	return err
+}
+
+// putOrRefuse adds a message that cannot wait for room, even beyond the limit, unless
+// the queue refuses what is too much.
+func (q *queue) putOrRefuse(it *item) error {
+	if q.settings.overflow.refuses() && !q.fifo.Fits(it) {
+		return q.refuse(it)
+	}
+	q.put(it)
+	return nil
 }
 
 // refuse turns a message away from a full queue (DLX-20).
@@ -255,6 +305,16 @@ func (q *queue) admitWaiters() {
 	}
 }
 
+// resolveWaiters lets all waiting publishers go, in a queue that does not make them
+// wait any more.
+func (q *queue) resolveWaiters() {
+	for _, w := range q.waiters {
+		w.done <- q.putOrRefuse(&w.item)
+	}
+	q.waiters = nil
+	q.setEager(eagerWaiters, false)
+}
+
 // setPrompt is for a queue in which it matters when a message is assigned: because
 // messages expire, or overtake others. The flag comes first: an ack either is
 // collected here or sees the flag. q.mu is held.
@@ -276,11 +336,13 @@ func (q *queue) setEager(reason uint32, on bool) {
 
 // collect applies the acks that a lone consumer has not handed in, and assigns
 // it what it has not fetched. With several consumers there is nothing of the
-// sort. q.mu is held.
+// sort, but in a stream, where each of them is as good as alone. q.mu is held.
 func (q *queue) collect() {
 	q.tick()
-	if len(q.consumers) == 1 {
-		q.consumers[0].collect()
+	if len(q.consumers) == 1 || q.log != nil {
+		for _, c := range q.consumers {
+			c.collect()
+		}
 		q.fifo.Dispatch()
 	}
 }
@@ -312,7 +374,7 @@ func (q *queue) release() {
 	}
 	q.watch()
 	send := q.collectLetters()
-	woken := q.fifo.Woken()
+	woken := q.store().Woken()
 	if len(woken) == 0 && !send {
 		q.mu.Unlock()
 		return
@@ -363,9 +425,14 @@ func (q *queue) subscribe(c *Consumer) error {
 	if err := c.Err(); err != nil {
 		return err // its session was closed meanwhile
 	}
+	if q.log != nil {
+		q.log.Subscribe(&c.core, c.reading.at, c.reading.filter)
+		q.consumers = append(q.consumers, c)
+		return nil
+	}
 	switch {
 	case q.settings.quorum && c.core.Gate != nil: // QQ-14
-		return notSupported("%s does not support global qos", q.where())
+		return notSupported("%s does not support global qos", q.text())
 	case q.settings.quorum:
 		c.core.Exclusive = false // QQ-16
 	case q.settings.singleActive && c.core.Exclusive: // CONS-6
@@ -384,7 +451,7 @@ func (q *queue) subscribe(c *Consumer) error {
 }
 
 func (q *queue) exclusiveUse() error {
-	return accessRefused("%s in exclusive use", q.where())
+	return accessRefused("%s in exclusive use", q.text())
 }
 
 // endTogether ends consumers, and returns what back holds, in one step: nothing
@@ -411,6 +478,7 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	}
 	for _, h := range back {
 		h.window.Load().offer()
+		h.relay.returnAll()
 	}
 	if queueEnded {
 		q.broker.forgetQueue(q)
@@ -423,9 +491,9 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 	if !slices.Contains(q.consumers, c) {
 		return false // ended before it began
 	}
-	q.fifo.Unsubscribe(&c.core, &c.batch)
+	q.store().Unsubscribe(&c.core, &c.batch)
 	if q.gone != nil {
-		q.fifo.Purge()
+		q.store().Purge()
 	}
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Consumer) bool { return x == c })
 	q.updateShared()
@@ -437,7 +505,7 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 	return false
 }
 
-func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1) }
+func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1 && q.log == nil) }
 
 // whyGone is what those learn who want to use a queue that ended.
 func (q *queue) whyGone() error {
@@ -454,7 +522,7 @@ func (q *queue) end(why error) {
 	q.gone = why
 	q.stopTimers()
 	q.countSource()
-	q.fifo.Purge()
+	q.store().Purge()
 	if why == errGone {
 		why = q.deleted()
 	}
@@ -490,11 +558,15 @@ func (q *queue) retries() bool {
 }
 
 // delete ends the queue if the conditions of c hold, and returns the number of
-// messages that waited in it (QUEUE-24 to QUEUE-27).
+// messages that waited in it (QUEUE-24 to QUEUE-27). In a stream none waits, and
+// there are no conditions (STREAM-15).
 func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	q.lock()
 	defer q.unlock()
 	n := q.fifo.Ready() + q.fifo.Delayed()
+	if q.log != nil {
+		c = deleteConfig{}
+	}
 	switch {
 	case q.gone != nil:
 		return 0, nil
@@ -527,7 +599,16 @@ func (q *queue) purge() int {
 func (q *queue) info() QueueInfo {
 	q.lock()
 	defer q.unlock()
-	return QueueInfo{Name: q.name, Messages: q.fifo.Ready(), Consumers: len(q.consumers)}
+	i := QueueInfo{Name: q.name, Messages: q.store().Ready()}
+	if q.log == nil { // of those of a stream RabbitMQ does not tell
+		i.Consumers = len(q.consumers)
+	}
+	return i
+}
+
+// isBusy reports whether Shutdown waits for the queue; q.mu is held.
+func (q *queue) isBusy() bool {
+	return q.outbox != nil && q.outbox.sending || q.store().Unacked() > 0 || q.store().Pending()
 }
 
 // isGone reports whether the queue was deleted.

@@ -640,27 +640,28 @@ func TestSettingsTakeEffectAtOnce(t *testing.T) { // POL-9, POL-11
 		declare(t, b, "dead")
 		declare(t, b, "q", dropHead)
 		fill(t, b, "q", 5)
-		b.Apply("q", pocketmq.Table{
-			"x-max-length": 3, "x-message-ttl": 10, "x-expires": 1000, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "dead",
+		setPolicy(t, b, "p", "^q$", pocketmq.Table{
+			"max-length": 3, "message-ttl": 10, "expires": 1000, "dead-letter-exchange": "", "dead-letter-routing-key": "dead",
 		})
 		require.Equal(t, []string{"1", "2"}, drain(t, b, "dead"))
 		time.Sleep(10 * time.Millisecond)
 		require.Equal(t, 3, stats(t, b, "q").Ready, "they came in without a TTL")
-		b.Apply("q", nil)
+		must(t, b.ClearPolicy("p"))
 		fill(t, b, "q", 10)
 		time.Sleep(time.Hour)
 		require.Equal(t, 13, stats(t, b, "q").Ready)
-		b.Apply("q", pocketmq.Table{"x-expires": 1000})
+		setPolicy(t, b, "p", "^q$", pocketmq.Table{"expires": 1000})
 		time.Sleep(time.Second)
 		synctest.Wait()
 		_, err := b.DeclareQueue(ctx, "q", pocketmq.Passive())
 		require.ErrorIs(t, err, pocketmq.ErrNotFound)
 
-		declare(t, b, "waiting", pocketmq.MaxLength(1))
+		setPolicy(t, b, "p", "^waiting", pocketmq.Table{"max-length": 1})
+		declare(t, b, "waiting")
 		send(t, b, "waiting", "a")
 		done := background(func() error { return b.Publish(ctx, "", "waiting", msg("b")) })
 		waits(t, done)
-		b.Apply("waiting", pocketmq.Table{"x-max-length": 2})
+		setPolicy(t, b, "p", "^waiting", pocketmq.Table{"max-length": 2})
 		must(t, result(t, done))
 	})
 }

@@ -5,20 +5,12 @@ import "github.com/pocketmq/pocketmq/internal/fifo"
 // A quorum queue is replicated in RabbitMQ. Of that nothing is left on one node but
 // the rules by which it differs from a classic queue, some of them by version.
 
-const (
-	classicType = "classic"
-	quorumType  = "quorum"
-)
-
 // defaultDeliveryLimit is that of a quorum queue since 4.0 (QQ-8).
 const defaultDeliveryLimit = 20
 
-func (c *queueConfig) isQuorum() bool { return c.args["x-queue-type"] == quorumType }
-
-// quorumDefaults changes the settings of a queue without arguments to those of a
-// quorum queue.
-func (c *queueConfig) quorumDefaults(s *settings) {
-	s.quorum = true
+// defaultQuorumSettings are those of a quorum queue without arguments.
+func (c *queueConfig) defaultQuorumSettings(s settings) *settings {
+	s.quorum, s.version, s.retries = true, c.version, !c.wire || c.version >= v4_3
 	if c.version >= v4_0 {
 		s.deliveryLimit = defaultDeliveryLimit
 	}
@@ -28,6 +20,7 @@ func (c *queueConfig) quorumDefaults(s *settings) {
 	case v4_3:
 		s.maxPriority = 31
 	}
+	return &s
 }
 
 // asQuorum gives the settings that arguments have made their effect.
@@ -57,13 +50,10 @@ func (s *settings) quorumPriority(m *Message) uint8 {
 	return min(m.Priority, s.maxPriority)
 }
 
-// checkQuorum reports what keeps a new queue from being a quorum queue (QQ-1,
-// QQ-2).
-func (w where) checkQuorum(c queueConfig, serverNamed bool) error {
+// checkQuorum reports what keeps a new queue from being a quorum queue (QQ-1).
+func (w where) checkQuorum(c queueConfig) error {
 	property := ""
 	switch {
-	case serverNamed:
-		return preconditionFailed("Cannot declare a server-named queue for type rabbit_quorum_queue")
 	case c.autoDelete:
 		property = "auto-delete"
 	case c.exclusive:
@@ -83,7 +73,7 @@ func (w where) checkQuorum(c queueConfig, serverNamed bool) error {
 func (q *queue) checkDelete(c deleteConfig) error {
 	flag := ""
 	switch {
-	case !q.declared.quorum:
+	case !q.defaults.quorum:
 		return nil
 	case c.ifUnused:
 		flag = "if-unused"
@@ -92,20 +82,21 @@ func (q *queue) checkDelete(c deleteConfig) error {
 	default:
 		return nil
 	}
-	return notSupported("cannot delete %s. queue.delete operations with %s flag set are not supported by quorum queues", q.where(), flag)
+	return notSupported("cannot delete %s. queue.delete operations with %s flag set are not supported by quorum queues", q.text(), flag)
 }
 
 // checkGet refuses what would go past the single active consumer of a quorum queue
 // (QQ-15).
 func (q *queue) checkGet() error {
-	if !q.declared.quorum || !q.declared.singleActive {
+	if !q.defaults.quorum || q.args["x-single-active-consumer"] != true {
 		return nil
 	}
 	return newError(ErrResourceLocked, CodeResourceLocked,
-		"cannot obtain access to locked %s. basic.get operations are not supported by quorum queues with single active consumer", q.where())
+		"cannot obtain access to locked %s. basic.get operations are not supported by quorum queues with single active consumer", q.text())
 }
 
-func (q *queue) where() string { return "queue '" + q.name + "' in vhost '" + q.broker.vhost + "'" }
+// text is what errors call the queue.
+func (q *queue) text() string { return "queue '" + q.name + "' in vhost '" + q.broker.vhost + "'" }
 
 // counted is a message as a quorum queue delivers it: with the number of times it
 // came back (QQ-4).

@@ -94,13 +94,18 @@ func (s *Session) DeclareExchange(ctx context.Context, name, kind string, opts .
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	var c exchangeConfig
+	c := exchangeConfigOf(opts)
+	c.rabbitMQ = s.rabbitMQ
+	return s.broker.declareExchange(name, kind, c)
+}
+
+func exchangeConfigOf(opts []ExchangeOption) (c exchangeConfig) {
 	for _, o := range opts {
 		if o != nil {
 			o.exchange(&c)
 		}
 	}
-	return s.broker.declareExchange(name, kind, c)
+	return c
 }
 
 // DeleteExchange is described at Client.
@@ -116,17 +121,22 @@ func (s *Session) DeclareQueue(ctx context.Context, name string, opts ...QueueOp
 	if err := s.check(ctx); err != nil {
 		return QueueInfo{}, err
 	}
-	c := queueConfig{rabbitMQ: s.rabbitMQ, wire: s.wire, version: s.version}
-	for _, o := range opts {
-		if o != nil {
-			o.queue(&c)
-		}
-	}
+	c := queueConfigOf(opts)
+	c.rabbitMQ, c.wire, c.version = s.rabbitMQ, s.wire, s.version
 	q, err := s.broker.declareQueue(s, name, c)
 	if err != nil {
 		return QueueInfo{}, err
 	}
 	return q.info(), nil
+}
+
+func queueConfigOf(opts []QueueOption) (c queueConfig) {
+	for _, o := range opts {
+		if o != nil {
+			o.queue(&c)
+		}
+	}
+	return c
 }
 
 // DeleteQueue is described at Client.
@@ -151,6 +161,9 @@ func (s *Session) PurgeQueue(ctx context.Context, name string) (int, error) {
 	q, err := s.queue(ctx, name)
 	if err != nil {
 		return 0, err
+	}
+	if q.log != nil {
+		return 0, q.notInStreams("queue.purge") // STREAM-6
 	}
 	return q.purge(), nil
 }
@@ -179,14 +192,21 @@ func (s *Session) bind(ctx context.Context, r bindRequest, opts []BindOption) er
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	var c bindConfig
+	c := bindConfigOf(opts)
+	r.args, r.version = c.args, noVersion
+	if s.wire {
+		r.version = s.version
+	}
+	return s.broker.bind(s, r)
+}
+
+func bindConfigOf(opts []BindOption) (c bindConfig) {
 	for _, o := range opts {
 		if o != nil {
 			o.bind(&c)
 		}
 	}
-	r.args = c.args
-	return s.broker.bind(s, r)
+	return c
 }
 
 // Publish is described at Client.
@@ -194,33 +214,50 @@ func (s *Session) Publish(ctx context.Context, exchange, key string, m *Message,
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	var flags PublishOption
-	for _, o := range opts {
-		flags |= o
-	}
-	if flags&^Mandatory != 0 {
-		return invalid("PublishOption %#x: no such flag", uint8(flags))
+	flags, err := publishFlagsOf(opts)
+	if err != nil {
+		return err
 	}
 	return s.broker.publish(ctx, s, exchange, key, m, flags)
 }
 
+func publishFlagsOf(opts []PublishOption) (flags PublishOption, err error) {
+	for _, o := range opts {
+		flags |= o
+	}
+	if flags&^Mandatory != 0 {
+		return 0, invalid("PublishOption %#x: no such flag", uint8(flags))
+	}
+	return flags, nil
+}
+
 // Consume is described at Client.
 func (s *Session) Consume(ctx context.Context, queue string, opts ...ConsumeOption) (*Consumer, error) {
-	c, err := consumeConfigOf(opts)
+	return consumeWith(opts, func(cfg consumeConfig) (*Consumer, error) { return s.consume(ctx, queue, cfg) })
+}
+
+// consumeWith is Consume for what consume consumes from.
+func consumeWith(opts []ConsumeOption, consume func(consumeConfig) (*Consumer, error)) (*Consumer, error) {
+	cfg, err := consumeConfigOf(opts)
 	if err != nil {
 		return nil, err
 	}
-	if c.concurrency != 0 {
+	if cfg.concurrency != 0 {
 		return nil, invalid("Concurrency is for Handle: the goroutines that fetch are yours")
 	}
-	if !c.prefetchSet {
-		c.prefetch = DefaultPrefetch
+	if !cfg.prefetchSet {
+		cfg.prefetch = DefaultPrefetch
 	}
-	return s.consume(ctx, queue, c)
+	return consume(cfg)
 }
 
 // Handle is described at Client.
 func (s *Session) Handle(ctx context.Context, queue string, h Handler, opts ...ConsumeOption) (*Consumer, error) {
+	return handleWith(ctx, h, opts, func(cfg consumeConfig) (*Consumer, error) { return s.consume(ctx, queue, cfg) })
+}
+
+// handleWith is Handle for what consume consumes from.
+func handleWith(ctx context.Context, h Handler, opts []ConsumeOption, consume func(consumeConfig) (*Consumer, error)) (*Consumer, error) {
 	if h == nil {
 		return nil, invalid("Handle: the handler is nil; to fetch messages yourself, use Consume")
 	}
@@ -232,7 +269,7 @@ func (s *Session) Handle(ctx context.Context, queue string, h Handler, opts ...C
 	if !cfg.prefetchSet {
 		cfg.prefetch = cfg.concurrency
 	}
-	c, err := s.consume(ctx, queue, cfg)
+	c, err := consume(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -252,6 +289,10 @@ func consumeConfigOf(opts []ConsumeOption) (c consumeConfig, err error) {
 func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (*Consumer, error) {
 	q, err := s.queue(ctx, name)
 	if err != nil {
+		return nil, err
+	}
+	cfg.version = s.version
+	if err := q.readArguments(&cfg); err != nil {
 		return nil, err
 	}
 	c := newConsumer(s, q, cfg)
@@ -333,30 +374,36 @@ func (s *Session) tidy() {
 
 // Get is described at Client.
 func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Delivery, bool, error) {
-	var c getConfig
+	q, err := s.queue(ctx, queue)
+	if err != nil {
+		return Delivery{}, false, err
+	}
+	if q.log != nil {
+		return Delivery{}, false, q.notInStreams("basic.get") // STREAM-5
+	}
+	h := s.holderOf(q, nil)
+	if h == nil {
+		return Delivery{}, false, errSessionClosed // meanwhile: nobody would return the message
+	}
+	return h.get(getConfigOf(opts).autoAck)
+}
+
+func getConfigOf(opts []GetOption) (c getConfig) {
 	for _, o := range opts {
 		if o != nil {
 			o.get(&c)
 		}
 	}
-	q, err := s.queue(ctx, queue)
-	if err != nil {
-		return Delivery{}, false, err
-	}
-	h := s.holderOf(q)
-	if h == nil {
-		return Delivery{}, false, errSessionClosed // meanwhile: nobody would return the message
-	}
-	return h.get(c.autoAck)
+	return c
 }
 
 // holderOf returns what holds the messages got from q, or nil if the session is
 // closed.
-func (s *Session) holderOf(q *queue) *holder {
+func (s *Session) holderOf(q *queue, r *relay) *holder {
 	s.mu.Lock()
 	h, known := s.got[q]
 	if !known && !s.closed.Load() {
-		h = &holder{queue: q, eager: true}
+		h = &holder{queue: q, eager: true, relay: r}
 		s.got[q] = h
 	}
 	s.mu.Unlock()
@@ -439,6 +486,30 @@ func (s *Session) takeOwned() map[*queue]struct{} {
 	owned := s.owned
 	s.owned = nil
 	return owned
+}
+
+// endConsumers ends the consumers of s, and returns all that s holds of their
+// queues. What it holds of others it keeps.
+func (s *Session) endConsumers() {
+	s.mu.Lock()
+	consumers := slices.Collect(maps.Values(s.consumers))
+	queues := map[*queue]bool{}
+	for _, c := range consumers {
+		queues[c.queue] = true
+	}
+	for c := range s.ended {
+		if queues[c.queue] {
+			consumers = append(consumers, c)
+		}
+	}
+	var got []*holder
+	for q, h := range s.got {
+		if queues[q] {
+			got = append(got, h)
+		}
+	}
+	s.mu.Unlock()
+	s.broker.giveUp(consumers, got, errSessionClosed)
 }
 
 // endSessions closes sessions and their children: first all of them refuse new

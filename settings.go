@@ -1,24 +1,23 @@
 package pocketmq
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
-// settings are what is in force for a queue, and never changed: what its arguments ask for,
-// where they are silent the defaults of who declared it. A policy is a table of
-// the same arguments. It takes effect by merging it with the queue's arguments,
-// key by key, the lesser number or the argument before the policy (POL-6, POL-7),
-// and giving the result to settingsOf and what comes of it to (*queue).apply.
+// settings are what is in force for a queue, now: what its arguments ask for,
+// and where they are silent, policies and the defaults of who declared it.
 type settings struct {
 	overflow      OverflowPolicy
-	maxLength     int           // messages that may wait; negative = any number
-	maxBytes      int64         // bytes of these; negative = any number
-	messageTTL    time.Duration // of a message from when it comes in; negative = none
-	expires       time.Duration // of the queue while nobody uses it; 0 = none
-	deadLetters   *deadLetters  // where dead messages go; nil = nowhere
-	deliveryLimit int           // how often a message may come back; negative = any number
+	maxLength     int             // messages that may wait; negative = any number
+	maxBytes      int64           // bytes of these; negative = any number
+	messageTTL    time.Duration   // of a message from when it comes in; negative = none
+	expires       time.Duration   // of the queue while nobody uses it; 0 = none
+	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
+	deliveryLimit int             // how often a message may come back; negative = any number
+	stream        *streamSettings // nil unless it is a stream
 
 	place fifo.Place // where messages go that come back
 
@@ -28,28 +27,67 @@ type settings struct {
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
 	quorum       bool
-	version      version // of RabbitMQ that the queue behaves like
-	retries      bool    // there are arguments of retries
+	version      version // of RabbitMQ that a quorum queue behaves like
+	retries      bool    // arguments of retries mean something
 }
 
+// Most queues are declared in one of few ways, and share their settings, which
+// nobody changes.
+var (
+	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	wireSettings      = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+)
+
 // defaultSettings are those of a queue without arguments.
-func (c *queueConfig) defaultSettings() settings {
-	s := settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, version: c.version, retries: !c.wire || c.version >= v4_3}
-	if c.unbounded || c.rabbitMQ {
-		s.maxLength = -1
+func (c *queueConfig) defaultSettings() *settings {
+	switch _, kind := typeOf(c.args); kind {
+	case quorum:
+		return c.defaultQuorumSettings(*c.classicSettings())
+	case streams:
+		return c.defaultStreamSettings()
 	}
-	if c.rabbitMQ {
-		s.overflow = DropHead
+	return c.classicSettings()
+}
+
+func (c *queueConfig) classicSettings() *settings {
+	switch {
+	case c.wire:
+		return &wireSettings
+	case c.rabbitMQ:
+		return &rabbitMQSettings
+	case c.unbounded:
+		return &unboundedSettings
 	}
-	if c.isQuorum() {
-		c.quorumDefaults(&s)
+	return &boundedSettings
+}
+
+func (c *queueConfig) defaultStreamSettings() *settings {
+	s := rabbitMQSettings
+	s.stream = c.defaultStream()
+	if !c.unbounded && !c.rabbitMQ {
+		s.maxBytes = DefaultStreamBytes
 	}
-	return s
+	return &s
+}
+
+// bound returns what bounds a queue by default, and to how much: messages, or the
+// bytes of a stream.
+func (s *settings) bound() (key string, limit, otherwise int64) {
+	if s.stream != nil {
+		return "x-max-length-bytes", s.maxBytes, DefaultStreamBytes
+	}
+	return "x-max-length", int64(s.maxLength), DefaultMaxLength
 }
 
 // settingsOf returns the defaults as changed by arguments, which are valid.
-func settingsOf(defaults settings, args Table) *settings {
-	s := &defaults
+func settingsOf(defaults *settings, args Table) *settings {
+	if len(args) == 0 {
+		return defaults
+	}
+	changed := *defaults
+	s := &changed
 	if n, ok := integerIn(args, "x-max-length"); ok {
 		s.maxLength = int(n)
 	}
@@ -84,19 +122,10 @@ func settingsOf(defaults settings, args Table) *settings {
 	if s.quorum {
 		s.asQuorum()
 	}
+	if s.stream != nil {
+		s.stream = s.stream.with(s.maxBytes, args)
+	}
 	return s
-}
-
-// settingsOf returns the settings that a declaration asks for. b.mu is held.
-func (b *Broker) settingsOf(c *queueConfig) *settings {
-	defaults := c.defaultSettings()
-	if len(c.args) > 0 {
-		return settingsOf(defaults, c.args)
-	}
-	if _, ok := b.defaults[defaults]; !ok {
-		b.defaults[defaults] = settingsOf(defaults, nil)
-	}
-	return b.defaults[defaults]
 }
 
 func integerIn(args Table, key string) (int64, bool) {
@@ -106,6 +135,9 @@ func integerIn(args Table, key string) (int64, bool) {
 
 // limits are the settings that fifo enforces.
 func (s *settings) limits() fifo.Limits[item] {
+	if s.stream != nil {
+		return fifo.Unlimited[item]()
+	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
 	if s.retry != nil {
 		l.Delay = s.retry.delay
@@ -119,7 +151,7 @@ func (s *settings) limits() fifo.Limits[item] {
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
 func (s *settings) plain() bool {
-	return s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
 }
 
 // priority is that of a message in the queue (PRIO-1).
@@ -130,16 +162,45 @@ func (s *settings) priority(m *Message) uint8 {
 	return min(m.Priority, s.maxPriority)
 }
 
-// apply puts settings into force, at once: a lower limit trims the queue now,
-// while a new TTL is for the messages that come in from now on (POL-9, POL-11).
-func (q *queue) apply(s *settings) {
+// subject is what policies look at.
+func (q *queue) subject() subject {
+	kind := queueGroups[q.args["x-queue-type"]]
+	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
+	if !q.wire { // it has a delivery limit, whatever its type
+		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
+	}
+	return s
+}
+
+// queueGroups are the groups of queues by x-queue-type.
+var queueGroups = map[any]ApplyTo{
+	nil: ApplyToClassicQueues, classicType: ApplyToClassicQueues, "quorum": ApplyToQuorumQueues, "stream": ApplyToStreams,
+}
+
+// apply puts policies into force, at once: a lower limit trims the queue now, while
+// a new TTL is for the messages that come in from now on (POL-9, POL-11).
+func (q *queue) apply(f inForce) {
+	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.lock()
 	defer q.unlock()
-	q.settings = s
+	if q.gone != nil || f == q.policies {
+		return
+	}
+	q.policies = f
 	q.plain = s.plain()
 	if s.retry != nil {
 		q.startTime()
 	}
 	q.fifo.SetLimits(s.limits())
+	if q.settings.overflow == DropHead { // as in RabbitMQ: the limit counts before a new overflow policy
+		q.dropHead()
+	}
+	q.settings = s
+	if q.log != nil {
+		q.log.SetRetention(s.stream.Retention, time.Now())
+	}
+	if s.overflow != Block {
+		q.resolveWaiters()
+	}
 	q.restartExpiry()
 }

@@ -29,6 +29,11 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	if slices.Contains(deliveries, nil) {
 		return invalid("SettleAll: a delivery is nil")
 	}
+	for _, d := range deliveries {
+		if o != Acked && d.from != nil && d.from.queue.onlyAcks() { // STREAM-7
+			return d.from.queue.notInStreams("basic.nack and basic.reject")
+		}
+	}
 	var err error
 	var tags []uint64
 	rest := deliveries
@@ -46,8 +51,10 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 				others = append(others, d)
 			}
 		}
-		if from == nil || !from.settleAll(o, tags) {
+		if from == nil {
 			err = errSettled
+		} else if e := from.settleAll(o, tags); e != nil {
+			err = e
 		}
 		rest = others
 	}
@@ -56,23 +63,23 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 
 // settle is settleAll for one delivery.
 func (h *holder) settle(o Outcome, tag uint64) error {
-	if !h.settleAll(o, []uint64{tag}) {
-		return errSettled
-	}
-	return nil
+	return h.settleAll(o, []uint64{tag})
 }
 
-// settleAll settles deliveries in one step, and reports whether all of them were
+// settleAll settles deliveries in one step. It fails unless all of them were
 // unsettled.
-func (h *holder) settleAll(o Outcome, tags []uint64) bool {
+func (h *holder) settleAll(o Outcome, tags []uint64) error {
+	if h.relay != nil {
+		return h.relay.settleAll(h, o, tags)
+	}
 	q := h.queue
 	q.lock() // what came before goes first
-	all := true
+	var err error
 	h.mu.Lock()
 	h.apply() // so did these acks
 	for _, tag := range tags {
 		if !h.settleLater(o, tag) {
-			all = false
+			err = errSettled
 		}
 	}
 	h.mu.Unlock()
@@ -83,7 +90,7 @@ func (h *holder) settleAll(o Outcome, tags []uint64) bool {
 		q.fifo.Dispatch()
 	}
 	h.unlock()
-	return all
+	return err
 }
 
 // settleLater settles a delivery in a step that its queue ends by Dispatch. Both
@@ -94,7 +101,7 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 		return false
 	}
 	h.window.Load().put(1)
-	q := &h.queue.fifo
+	q := h.queue.store()
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)
 	case o == Acked:

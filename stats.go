@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
@@ -22,11 +23,15 @@ type ExchangeStats struct {
 	Durable    bool
 	AutoDelete bool
 	Internal   bool
-	Alternate  string         // the alternate exchange; "" is none, or the default exchange
-	Bindings   []BindingStats // that lead away from it, by destination and key
+	Alternate  string // the alternate exchange; "" is none, or the default exchange
+
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
+
+	Bindings []BindingStats // that lead away from it, by destination and key
 
 	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
+	Delayed    int    // messages that it holds back; see DelayedType
 }
 
 // BindingStats describes a binding.
@@ -40,14 +45,20 @@ type BindingStats struct {
 // QueueStats describes a queue. The counters run from its declaration on.
 type QueueStats struct {
 	Name       string
+	Type       string // as in x-queue-type
 	Durable    bool
 	AutoDelete bool
 	Exclusive  bool
 	MaxLength  int   // messages that may wait; -1 is any number
-	MaxBytes   int64 // bytes of their bodies; -1 is any number
+	MaxBytes   int64 // bytes of their bodies, or of memory that a stream takes; -1 is any number
 	Overflow   OverflowPolicy
 
-	Ready             int // messages that wait for a consumer
+	Policy, OperatorPolicy string // the names of those that apply; "" is none
+
+	MaxAge       time.Duration // of a stream; 0 is any
+	SegmentBytes int64         // of a stream
+
+	Ready             int // messages that wait for a consumer, or that a stream has
 	Unacked           int // messages held by consumers or taken with Get, and not settled
 	Delayed           int // messages that came back and wait to be ready again; see Retry
 	WaitingPublishers int // calls of Publish that wait for room
@@ -86,6 +97,9 @@ type ConsumerStats struct {
 	AutoAck   bool
 	Standby   bool // it waits to become the single active consumer
 	Unacked   int  // messages assigned to it and not settled
+
+	// Offset is where it reads a stream: no message before it comes any more.
+	Offset int64
 }
 
 // Stats returns a snapshot.
@@ -123,11 +137,15 @@ func (s Stats) Exchange(name string) (ExchangeStats, bool) {
 
 func (b *Broker) exchangeStats(x *exchange) ExchangeStats {
 	s := ExchangeStats{
-		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternate,
+		Name: x.name, Kind: x.kind, Durable: x.durable, AutoDelete: x.autoDelete, Internal: x.internal, Alternate: x.alternateName(),
 		Published: x.published.Load(), Unroutable: x.unroutable.Load(),
+	}
+	if x.delays != nil {
+		s.Delayed = x.delays.len()
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	s.Policy, s.OperatorPolicy = x.inForce.user.name(), x.inForce.operator.name()
 	for _, n := range x.bindings {
 		s.Bindings = append(s.Bindings, BindingStats{
 			Destination: n.to.name(), ToExchange: n.to.exchange != nil, Key: n.key, Arguments: maps.Clone(n.args),
@@ -143,11 +161,12 @@ func (q *queue) stats() QueueStats {
 	q.lock()
 	defer q.unlock()
 	q.countSource()
-	n := q.fifo.Counts()
+	n := q.store().Counts()
 	s := QueueStats{
-		Name: q.name, Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
+		Name: q.name, Type: q.kind(), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
-		Ready: q.fifo.Ready(), Unacked: q.fifo.Unacked(), Delayed: q.fifo.Delayed(), WaitingPublishers: len(q.waiters),
+		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
+		Ready: q.store().Ready(), Unacked: q.store().Unacked(), Delayed: q.fifo.Delayed(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
 		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],
@@ -159,11 +178,18 @@ func (q *queue) stats() QueueStats {
 			MaxLength: sent[fifo.MaxLength], DeliveryLimit: sent[fifo.DeliveryLimit],
 		}
 	}
+	if keep := q.settings.stream; keep != nil {
+		s.MaxAge, s.SegmentBytes = keep.MaxAge, keep.SegmentBytes
+	}
 	for _, c := range q.consumers {
-		s.Consumers = append(s.Consumers, ConsumerStats{
+		k := ConsumerStats{
 			Tag: c.tag, Prefetch: c.core.Prefetch, Priority: int(c.core.Priority), Exclusive: c.core.Exclusive,
 			AutoAck: c.autoAck, Standby: !c.core.IsActive(), Unacked: c.core.Unacked(),
-		})
+		}
+		if q.log != nil {
+			k.Offset = q.log.Position(&c.core)
+		}
+		s.Consumers = append(s.Consumers, k)
 	}
 	return s
 }

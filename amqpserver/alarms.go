@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/wire"
@@ -14,6 +15,8 @@ import (
 // alarms are the reasons for which publishers are blocked. The zero value has
 // none.
 type alarms struct {
+	active atomic.Bool // there are reasons
+
 	mu      sync.Mutex
 	reasons []string
 	changed chan struct{} // closed when the reasons change; nil = nobody waits
@@ -39,6 +42,7 @@ func (a *alarms) clear(reason string) {
 }
 
 func (a *alarms) signal() {
+	a.active.Store(len(a.reasons) > 0)
 	if a.changed != nil {
 		close(a.changed)
 		a.changed = nil
@@ -56,15 +60,8 @@ func (a *alarms) state() (reason string, changed <-chan struct{}) {
 	return strings.Join(a.reasons, " & "), a.changed
 }
 
-// active reports whether there is an alarm.
-func (a *alarms) active() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return len(a.reasons) > 0
-}
-
-// block holds a connection up that wants to publish, while there is an alarm
-// (CONN-77 to CONN-82). Nothing is read meanwhile.
+// block holds a connection up that publishes, while there is an alarm
+// (CONN-77 to CONN-82). What the client sends meanwhile is not looked at.
 func (c *conn) block() {
 	reason, changed := c.server.alarms.state()
 	if reason == "" {
@@ -75,6 +72,8 @@ func (c *conn) block() {
 		c.out.send(0, &wire.ConnectionBlocked{Reason: shortText(reason)})
 	}
 	c.sendConfirms()
+	c.readAhead(false)
+	defer c.stopReadingAhead()
 	for reason != "" {
 		select {
 		case <-changed:
@@ -90,20 +89,25 @@ func (c *conn) block() {
 }
 
 // memoryCheckBytes is how much a connection publishes between two looks at the
-// memory, and messageOverhead what a message needs besides its body.
+// memory, and messageOverhead what a message needs besides its header and body.
 const (
 	memoryCheckBytes = 1 << 20
 	messageOverhead  = 512
 )
 
-// published is called for every message; it looks at the memory now and then.
-func (c *conn) published(bytes int) {
-	if c.server.memoryLimit == 0 {
-		return
+// received is called for every frame of a message once it was handled. It looks at
+// the memory now and then, and blocks the connection if there is an alarm: as in
+// RabbitMQ after the first frame, so that of the messages that are on their way
+// little more than that is taken in.
+func (c *conn) received(bytes int) {
+	if c.server.memoryLimit > 0 {
+		if c.unchecked += bytes; c.unchecked >= memoryCheckBytes {
+			c.unchecked = 0
+			c.server.memory.check(c.server)
+		}
 	}
-	if c.unchecked += bytes + messageOverhead; c.unchecked >= memoryCheckBytes {
-		c.unchecked = 0
-		c.server.memory.check(c.server)
+	if c.server.alarms.active.Load() {
+		c.block()
 	}
 }
 

@@ -17,6 +17,8 @@ type user struct {
 	name, password string
 	tags           []string
 	loopbackOnly   bool
+	maxConnections int                    // 0 = any number
+	maxChannels    int                    // of all connections; 0 = any number
 	permissions    map[string]permissions // by virtual host; nil = everything everywhere
 	topics         map[topicResource]topicPermissions
 }
@@ -35,7 +37,7 @@ var (
 func (c *conn) mechanisms() []string {
 	offered := []string{"PLAIN", "AMQPLAIN"}
 	if c.server.compat >= V4_0 {
-		offered = append(offered, "ANONYMOUS")
+		offered = []string{"ANONYMOUS", "AMQPLAIN", "PLAIN"} // in its order
 	}
 	if c.certificateUser != "" {
 		offered = append(offered, "EXTERNAL")
@@ -65,7 +67,7 @@ func (c *conn) login(mechanism, response string) (*user, error) {
 	case "ANONYMOUS": // as RabbitMQ's default has it: who may log in as guest with that password
 		return c.authenticate("guest", "guest")
 	default: // EXTERNAL
-		return c.admit(c.server.users[c.certificateUser])
+		return c.admit(c.server.user(c.certificateUser))
 	}
 }
 
@@ -92,7 +94,7 @@ func parseAMQPLAIN(response string) (name, password string, ok bool) {
 // authenticate checks a password; an unknown user is no different from a wrong
 // password (CONN-20).
 func (c *conn) authenticate(name, password string) (*user, error) {
-	u := c.server.users[name]
+	u := c.server.user(name)
 	if u == nil || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
 		return nil, errRefused
 	}

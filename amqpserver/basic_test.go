@@ -326,6 +326,12 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 		d, body := c.delivered(1)
 		require.Equal(t, &wire.BasicDeliver{ConsumerTag: tag, DeliveryTag: 1, RoutingKey: p.ReplyTo}, d)
 		require.Equal(t, "reply", body)
+		responder.publishWith(1, &wire.BasicPublish{RoutingKey: p.ReplyTo, Mandatory: true}, &wire.Properties{}, "returned")
+		require.Equal(t, "NO_ROUTE", expect[*wire.BasicReturn](responder, 1).ReplyText) // RPC-7
+		_, body = responder.content()
+		require.Equal(t, "returned", body)
+		_, body = c.delivered(1)
+		require.Equal(t, "returned", body)
 		call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: tag})
 		call[*wire.ConfirmSelectOk](responder, 1, &wire.ConfirmSelect{})
 		responder.publish(1, "", p.ReplyTo, "too late")
@@ -336,6 +342,42 @@ func TestDirectReplyTo(t *testing.T) { // RPC-1 … RPC-8
 		c.send(1, &wire.BasicConsume{Queue: name, NoAck: true})
 		c.channelClosed(1, 406, "PRECONDITION_FAILED - reply consumer already set", wire.IDBasicConsume)
 	})
+}
+
+func TestConsumerTimeout(t *testing.T) { // CHAN-17
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.openChannel(2)
+		call[*wire.BasicConsumeOk](c, 2, &wire.BasicConsume{Queue: q})
+		for i := range 50 { // each is settled in time
+			c.publish(1, "", q, "m")
+			d, _ := c.delivered(2)
+			require.Equal(t, uint64(i+1), d.DeliveryTag)
+			time.Sleep(25 * time.Minute)
+			c.send(2, &wire.BasicAck{DeliveryTag: d.DeliveryTag})
+		}
+		c.publish(1, "", q, "m")
+		c.delivered(2)
+		c.silent(30 * time.Minute)
+		time.Sleep(time.Minute)
+		c.channelClosed(2, 406, "PRECONDITION_FAILED - delivery acknowledgement on channel 2 timed out. Timeout value used: 1800000 ms. "+
+			"This timeout value can be configured, see consumers doc guide to learn more", 0)
+		c.send(1, &wire.BasicGet{Queue: q})
+		d, _ := c.got(1)
+		require.True(t, d.Redelivered)
+	})
+}
+
+func TestNoConsumerTimeoutSince43(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		c.publish(1, "", q, "m")
+		c.delivered(1)
+		c.silent(24 * time.Hour)
+	}, amqpserver.Compat(amqpserver.V4_3))
 }
 
 func TestGeneratedNames(t *testing.T) { // QUEUE-3, CONS-2
@@ -455,4 +497,99 @@ func TestRequeueOverTheLimitDropsBeforeItDelivers(t *testing.T) { // LEN-7
 			})
 		}
 	}
+}
+
+// A body is split into frames as was negotiated; a header cannot be (CONN-42).
+func TestFramesOfAConsumerWithASmallFrameMax(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.tune = func(ok *wire.ConnectionTuneOk) { ok.FrameMax = 4096 }
+		c.handshake()
+		c.openChannel(1)
+		q := c.declare()
+		c.consume(q, "t")
+		s.channel(t).publishWith(1, &wire.BasicPublish{RoutingKey: q},
+			&wire.Properties{Headers: wire.Table{"x": strings.Repeat("h", 10000)}}, strings.Repeat("b", 5000))
+		expect[*wire.BasicDeliver](c, 1)
+		for _, want := range []int{10025, 4088, 912} {
+			f, err := c.read()
+			require.NoError(t, err)
+			require.Len(t, f.Payload, want)
+		}
+	})
+}
+
+// A message without its BCC is what it was otherwise: properties that are present
+// and empty are not absent (PUB-16, ROUTE-23).
+func TestEmptyPropertiesOfAMessageWithBCC(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		for _, headers := range []wire.Table{{}, {"a": int32(1)}} {
+			sent := wire.Properties{Headers: wire.Table{"BCC": []any{"nowhere"}}, DeliveryMode: 1}
+			sent.Flags = wire.FlagAll &^ wire.FlagUserID &^ wire.FlagExpiration
+			for key, v := range headers {
+				sent.Headers[key] = v
+			}
+			sent.Timestamp = time.Unix(0, 0)
+			for _, key := range []string{q, "nowhere, too"} {
+				c.write(publishFrames(1, &wire.BasicPublish{RoutingKey: key, Mandatory: true}, &sent, "body"))
+				if key == q {
+					expect[*wire.BasicDeliver](c, 1)
+				} else {
+					expect[*wire.BasicReturn](c, 1)
+				}
+				got, _ := c.content()
+				require.Equal(t, sent.Flags, got.Flags)
+				require.Equal(t, fmt.Sprint(headers), fmt.Sprint(got.Headers))
+			}
+		}
+	})
+}
+
+// A limit that all consumers share counts what was got before it was set, and
+// settling that does not make room: RabbitMQ calls it obscure itself.
+func TestGlobalPrefetchAndWhatWasGot(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		for range 10 {
+			c.publish(1, "", q, "m")
+		}
+		c.send(1, &wire.BasicGet{Queue: q}, &wire.BasicGet{Queue: q})
+		c.got(1)
+		c.got(1)
+		limit := func(n uint16) {
+			t.Helper()
+			call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: n, Global: true})
+		}
+		delivered := func(tags ...uint64) {
+			t.Helper()
+			for _, tag := range tags {
+				d, _ := c.delivered(1)
+				require.Equal(t, tag, d.DeliveryTag)
+			}
+			c.silent(100 * time.Millisecond)
+		}
+		limit(2)
+		c.consume(q, "t")
+		delivered()
+		limit(3)
+		delivered(3)
+		c.send(1, &wire.BasicAck{DeliveryTag: 1})
+		delivered()
+		c.send(1, &wire.BasicGet{Queue: q})
+		c.got(1)
+		delivered()
+		c.send(1, &wire.BasicAck{DeliveryTag: 3})
+		delivered(5)
+		limit(0)
+		delivered(6, 7, 8, 9, 10)
+		c.send(1, &wire.BasicAck{DeliveryTag: 10, Multiple: true})
+		limit(1)
+		c.publish(1, "", q, "m")
+		c.publish(1, "", q, "m")
+		delivered(11)
+	})
 }

@@ -3,8 +3,10 @@ package amqpserver
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -16,11 +18,14 @@ type channel struct {
 	session *pocketmq.Session
 
 	expect    expectation
-	content   content // of the basic.publish being received
-	closing   bool    // channel.close was sent, and not answered yet
-	lastQueue string  // declared last; "" = none (QUEUE-5)
-	prefetch  int     // of consumers started from now on (QOS-2)
-	replyTo   string  // the queue of its reply consumer; "" = none yet
+	content   content          // of the basic.publish being received
+	closing   bool             // channel.close was sent, and not answered yet
+	lastQueue string           // declared last; "" = none (QUEUE-5)
+	prefetch  int              // of consumers started from now on (QOS-2)
+	window    *pocketmq.Window // the limit that consumers share; nil = none yet
+	limited   bool             // the window has a limit
+	reserved  int              // units of the window that are nobody's
+	replyTo   string           // the queue of its reply consumer; "" = none yet
 	confirms  confirms
 	tx        *transaction // nil = not transactional
 	mayWriteX string       // the exchange that a permission was found for last, or noExchange
@@ -29,7 +34,6 @@ type channel struct {
 	consumers map[string]*consumer // by tag
 	lastTag   uint64               // of the delivery sent last
 	unacked   unacked
-	window    *pocketmq.Window // the global prefetch; nil = none
 }
 
 // expectation is the kind of frame that must come next.
@@ -46,6 +50,7 @@ type consumer struct {
 	channel *channel
 	tag     string
 	noAck   bool
+	replies bool        // gets what is sent to the channel's reply-to
 	listed  atomic.Bool // in conn.ready
 
 	// Guarded by channel.mu.
@@ -87,6 +92,9 @@ func (c *conn) controlFrame(f wire.Frame) error {
 	case wire.FrameHeartbeat:
 		return nil
 	case wire.FrameMethod:
+		if lost, err := c.intercept(f); lost != nil || err != nil {
+			return err
+		}
 		id, args := wire.SplitMethod(f.Payload)
 		return c.connectionMethod(id, args)
 	default:
@@ -109,10 +117,16 @@ func (ch *channel) frame(f wire.Frame) error {
 		return unexpectedFrame("expected method frame, got non method frame instead")
 	}
 	id, args := wire.SplitMethod(f.Payload)
-	if err := ch.method(id, args); err != nil {
-		return withMethod(err, id)
+	lost, err := ch.conn.intercept(f)
+	switch {
+	case err != nil:
+		return err
+	case lost != nil && id != wire.IDBasicPublish:
+		return nil
 	}
-	return nil
+	err = ch.method(id, args)
+	ch.content.lost = lost
+	return withMethod(err, id)
 }
 
 // withMethod notes which method an error is about, unless that is known or there
@@ -132,9 +146,11 @@ func withMethod(err error, id wire.ID) error {
 }
 
 // fail ends the channel with a soft error. Its number stays taken until the
-// client has answered (CHAN-4).
+// client has answered (CHAN-4). Until then it keeps, as in RabbitMQ, what it holds
+// of queues that it has no consumer on.
 func (ch *channel) fail(e *closeError) {
-	ch.end()
+	ch.stop()
+	hook.EndConsumers(ch.session)
 	ch.closing = true
 	id := e.method
 	ch.conn.out.send(ch.id, &wire.ChannelClose{ReplyCode: e.code, ReplyText: e.Error(), ClassID: id.Class(), MethodID: id.Method()})
@@ -148,6 +164,7 @@ func (ch *channel) closingFrame(f wire.Frame) error {
 	}
 	switch id, _ := wire.SplitMethod(f.Payload); id {
 	case wire.IDChannelCloseOk:
+		ch.end()
 		ch.conn.forget(ch)
 	case wire.IDChannelClose:
 		ch.conn.out.send(ch.id, &wire.ChannelCloseOk{})
@@ -162,9 +179,15 @@ func (c *conn) forget(ch *channel) {
 	c.nchannels.Add(-1)
 }
 
-// end returns what the channel holds to the queues (CHAN-9). Nothing is
-// delivered on it any more when end returns.
+// end returns what the channel holds to the queues (CHAN-9).
 func (ch *channel) end() {
+	ch.stop()
+	_ = ch.session.Close() // never fails
+}
+
+// stop makes the channel one that does nothing. Nothing is delivered on it any more
+// when stop returns.
+func (ch *channel) stop() {
 	ch.mu.Lock()
 	for _, k := range ch.consumers {
 		k.gone = true
@@ -175,7 +198,27 @@ func (ch *channel) end() {
 	ch.confirms = confirms{}
 	ch.tx = nil
 	ch.content = content{}
-	_ = ch.session.Close() // never fails
+}
+
+// tickInterval is the time between two looks at the channels.
+const tickInterval = time.Minute
+
+// age is the time that has passed since the connection was made.
+func (c *conn) age() time.Duration { return time.Since(c.connectedAt) }
+
+// checkTimeouts closes the channels whose client has not settled a delivery for too
+// long (CHAN-17).
+func (c *conn) checkTimeouts() {
+	limit := c.server.consumerTimeout
+	for _, ch := range c.channels {
+		ch.mu.Lock()
+		sent, ok := ch.unacked.oldest()
+		ch.mu.Unlock()
+		if ok && c.age()-sent > limit {
+			ch.fail(preconditionFailed("delivery acknowledgement on channel %d timed out. Timeout value used: %d ms. "+
+				"This timeout value can be configured, see consumers doc guide to learn more", ch.id, limit.Milliseconds()))
+		}
+	}
 }
 
 // start makes a consumer deliver, now that the client knows of it.

@@ -1,7 +1,7 @@
 package amqpserver
 
 import (
-	"math"
+	"errors"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -17,10 +17,14 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
 		return notImplemented("prefetch_size!=0 (%d)", m.PrefetchSize)
 	}
-	if m.Global && ch.conn.server.compat < V4_3 {
-		ch.setWindow(int(m.PrefetchCount))
-	} else {
+	switch {
+	case ch.conn.server.compat >= V4_3: // QOS-9
 		ch.prefetch = int(m.PrefetchCount)
+	case m.Global:
+		ch.setWindow(int(m.PrefetchCount))
+	default:
+		ch.prefetch = int(m.PrefetchCount)
+		ch.setWindow(0) // as in RabbitMQ: both limits hold only if this one comes first
 	}
 	ch.answer(false, &wire.BasicQosOk{})
 	return nil
@@ -29,19 +33,41 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 // setWindow changes the limit that the channel's consumers share, also those
 // that are running (QOS-3, QOS-6).
 func (ch *channel) setWindow(n int) {
-	if ch.window != nil {
+	switch {
+	case ch.window == nil && n > 0:
+		ch.openWindow(n)
+	case ch.window == nil:
+	case n == 0:
+		hook.Reserve(ch.window, -ch.reserved)
+		ch.reserved, ch.limited = 0, false
+		ch.window.Resize(0)
+	default:
+		ch.reserve()
 		ch.window.Resize(n)
+	}
+}
+
+// reserve takes what was got and is not settled out of a limit that begins now. Like
+// RabbitMQ, which calls it obscure, the channel never gives that back.
+func (ch *channel) reserve() {
+	if ch.limited {
 		return
 	}
-	if n == 0 {
-		return
-	}
+	ch.mu.Lock()
+	ch.reserved, ch.limited = ch.unacked.got(), true
+	ch.mu.Unlock()
+	hook.Reserve(ch.window, ch.reserved)
+}
+
+// openWindow sets the limit for the first time.
+func (ch *channel) openWindow(n int) {
 	w, err := pocketmq.NewWindow(n)
 	if err != nil {
 		return // n is positive
 	}
-	ch.mu.Lock()
 	ch.window = w
+	ch.reserve()
+	ch.mu.Lock()
 	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
 		running = append(running, k.core)
@@ -52,7 +78,7 @@ func (ch *channel) setWindow(n int) {
 	}
 }
 
-// basic.consume: CONS-1 … CONS-13, RPC-1 … RPC-3, PERM-9
+// basic.consume: CONS-1 … CONS-13, STREAM-3, STREAM-4, RPC-1 … RPC-3, PERM-9
 func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if m.Queue == replyName {
 		return ch.consumeReplies(m)
@@ -67,11 +93,7 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
-	priority, err := ch.consumerPriority(name, m.Arguments)
-	if err != nil {
-		return err
-	}
-	return ch.consume(m, name, append(ch.consumeOptions(m), pocketmq.Priority(priority))...)
+	return ch.consume(m, name, ch.consumeOptions(m, name)...)
 }
 
 func (ch *channel) hasConsumer(tag string) bool {
@@ -84,13 +106,16 @@ func errTagInUse(tag string) error {
 	return failf(wire.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 }
 
-func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption {
-	opts := make([]pocketmq.ConsumeOption, 0, 8)
+func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq.ConsumeOption {
+	opts := append(make([]pocketmq.ConsumeOption, 0, 8), pocketmq.Arguments(m.Arguments))
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
 	if m.NoAck {
-		return append(opts, pocketmq.AutoAck(), pocketmq.Prefetch(noAckPrefetch))
+		opts = append(opts, pocketmq.AutoAck())
+		if !isStream(ch.conn.broker, queue) { // that would refuse it
+			return append(opts, pocketmq.Prefetch(noAckPrefetch))
+		}
 	}
 	if ch.window != nil {
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
@@ -104,7 +129,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	if tag == "" {
 		tag = "amq.ctag-" + randomName()
 	}
-	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck}
+	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck, replies: isReplyName(queue)}
 	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
 	if err != nil {
 		return err
@@ -119,25 +144,6 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	ch.answer(m.NoWait, &wire.BasicConsumeOk{ConsumerTag: tag})
 	k.start()
 	return nil
-}
-
-// consumerPriority reads the arguments of basic.consume (CONS-9, CONS-10).
-func (ch *channel) consumerPriority(queue string, args pocketmq.Table) (int, error) {
-	for _, key := range [...]string{"x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"} {
-		if _, ok := args[key]; ok {
-			return 0, preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_classic_queue",
-				key, queue, ch.conn.vhost)
-		}
-	}
-	v, ok := args["x-priority"]
-	if !ok {
-		return 0, nil
-	}
-	n, why := hook.Integer(v)
-	if why != "" {
-		return 0, preconditionFailed("invalid arg 'x-priority' for queue '%s' in vhost '%s': %s", queue, ch.conn.vhost, why)
-	}
-	return int(max(math.MinInt32, min(n, math.MaxInt32))), nil
 }
 
 // basic.cancel: CONS-14, CONS-15, CONS-17
@@ -201,7 +207,7 @@ func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool) {
 	defer ch.mu.Unlock()
 	ch.lastTag++
 	if !noAck {
-		ch.unacked.add(ch.lastTag, d)
+		ch.unacked.add(ch.lastTag, ch.conn.age(), d)
 	}
 	ch.conn.out.sendContent(ch.id, &wire.BasicGetOk{
 		DeliveryTag: ch.lastTag, Redelivered: d.Redelivered, Exchange: d.Exchange, RoutingKey: d.RoutingKey,
@@ -254,8 +260,7 @@ func (ch *channel) settle(tag uint64, multiple bool, o pocketmq.Outcome) error {
 		ch.tx.settle(taken, o)
 		return nil
 	}
-	settleAll(taken, o)
-	return nil
+	return settleAll(taken, o)
 }
 
 func unknownTag(tag uint64) error { return preconditionFailed("unknown delivery tag %d", tag) }
@@ -272,12 +277,15 @@ func (ch *channel) take(tag uint64, multiple bool) ([]unackedDelivery, bool) {
 }
 
 // settleAll settles deliveries in one step per queue.
-func settleAll(taken []unackedDelivery, o pocketmq.Outcome) {
+func settleAll(taken []unackedDelivery, o pocketmq.Outcome) error {
 	all := make([]*pocketmq.Delivery, len(taken))
 	for i := range taken {
 		all[i] = &taken[i].delivery
 	}
-	_ = pocketmq.SettleAll(o, all...) // as with Ack
+	if err := pocketmq.SettleAll(o, all...); !errors.Is(err, pocketmq.ErrSettled) { // that is as with Ack
+		return err
+	}
+	return nil
 }
 
 // basic.recover: ACK-13, ACK-15, ACK-16
@@ -296,6 +304,10 @@ func (ch *channel) recover(requeue bool, answer func()) error {
 	}
 	taken, _ := ch.take(0, true)
 	answer() // it precedes the redeliveries
-	settleAll(taken, pocketmq.Requeued)
+	if err := settleAll(taken, pocketmq.Requeued); err != nil {
+		e := failf(wire.CodeInternalError, "") // some are a stream's: RabbitMQ 3.10 has no answer to that
+		e.noMethod = true
+		return e
+	}
 	return nil
 }

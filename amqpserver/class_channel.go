@@ -11,6 +11,9 @@ func errSecondOpen() error { return channelError("second 'channel.open' seen") }
 
 // channel.open: CHAN-1, CONN-48 … CONN-53
 func (c *conn) openChannel(f wire.Frame) error {
+	if slices.Contains(c.left, f.Channel) && !isMethod(f, wire.IDChannelOpen) {
+		return nil // it was sent before the client could know that the channel is closed (CHAN-3)
+	}
 	limit := int(c.channelMax)
 	if limit == 0 {
 		limit = math.MaxUint16
@@ -34,6 +37,12 @@ func (c *conn) openChannel(f wire.Frame) error {
 	if id != wire.IDChannelOpen {
 		return withMethod(channelError("expected 'channel.open'"), id)
 	}
+	if err := c.mayOpenChannel(); err != nil {
+		return err
+	}
+	if lost, err := c.intercept(f); lost != nil || err != nil {
+		return err
+	}
 	c.channels[f.Channel] = &channel{conn: c, id: f.Channel, session: c.session.Session(), mayWriteX: noExchange}
 	c.nchannels.Add(1)
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})
@@ -45,6 +54,7 @@ func (ch *channel) channelClose(*wire.ChannelClose) error {
 	ch.end()
 	ch.conn.forget(ch)
 	ch.conn.acking = slices.DeleteFunc(ch.conn.acking, func(x *channel) bool { return x == ch })
+	ch.conn.left = append(ch.conn.left, ch.id)
 	ch.conn.out.send(ch.id, &wire.ChannelCloseOk{})
 	return nil
 }

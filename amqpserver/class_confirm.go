@@ -11,6 +11,7 @@ type confirms struct {
 	published uint64 // the sequence number of the last message (CONF-3)
 	acked     uint64 // up to it all messages were confirmed
 	listed    bool   // in conn.acking
+	gaps      bool   // a message was lost that must not be confirmed with others
 }
 
 // maxUnconfirmed is how many messages may be confirmed at once. A client that
@@ -38,7 +39,7 @@ func (ch *channel) confirm(refused bool, err error) error {
 		ch.sendConfirms()
 		f.published++
 		f.acked = f.published
-		ch.conn.out.send(ch.id, &wire.BasicNack{DeliveryTag: f.published})
+		ch.conn.out.send(ch.id, &wire.BasicNack{DeliveryTag: f.published, Multiple: true, Requeue: true}) // CONF-9
 		return nil
 	}
 	f.published++
@@ -51,11 +52,30 @@ func (ch *channel) confirm(refused bool, err error) error {
 	return nil
 }
 
+// lose is confirm for a message that an interceptor took away.
+func (ch *channel) lose(nack bool) {
+	f := &ch.confirms
+	if !f.on {
+		return
+	}
+	if nack {
+		_ = ch.confirm(true, nil) // without an error it returns none
+		return
+	}
+	ch.sendConfirms()
+	f.published++
+	f.acked, f.gaps = f.published, true
+}
+
 // sendConfirms confirms what is to be confirmed on the channel.
 func (ch *channel) sendConfirms() {
 	f := &ch.confirms
 	if f.published == f.acked {
 		return
+	}
+	for f.gaps && f.acked+1 < f.published {
+		f.acked++
+		ch.conn.out.sendAck(ch.id, f.acked, false)
 	}
 	multiple := f.published-f.acked > 1
 	f.acked = f.published

@@ -24,12 +24,13 @@ func (c *conn) handshake() error {
 	if err := c.startTLS(c.ctx.Context); err != nil {
 		return err
 	}
-	if err := c.protocolHeader(); err != nil {
+	major, minor, err := c.protocolHeader()
+	if err != nil {
 		return err
 	}
 	c.in.SetFrameMax(c.server.compat.minFrameMax())
 	c.out.send(0, &wire.ConnectionStart{
-		VersionMajor: 0, VersionMinor: 9, ServerProperties: c.server.serverProperties(),
+		VersionMajor: major, VersionMinor: minor, ServerProperties: c.server.serverProperties(),
 		Mechanisms: strings.Join(c.mechanisms(), " "), Locales: "en_US",
 	})
 	for _, step := range []func() error{c.startOk, c.tuneOk, c.open} {
@@ -40,21 +41,26 @@ func (c *conn) handshake() error {
 	return nil
 }
 
-// protocolHeader reads the first eight bytes (CONN-1 to CONN-5).
-func (c *conn) protocolHeader() error {
+// protocolHeader reads the first eight bytes (CONN-1 to CONN-5), and returns the
+// version that connection.start tells. Whoever asks for 0-8 gets the methods of
+// 0-9-1, most of which are the same.
+func (c *conn) protocolHeader() (major, minor uint8, err error) {
 	header, err := c.in.ReadProtocolHeader()
 	if err != nil {
-		return err
+		return 0, 0, err
 	}
-	if wire.ParseProtocolHeader(header) == wire.Protocol091 {
-		return nil
+	switch protocol := wire.ParseProtocolHeader(header); {
+	case protocol == wire.Protocol091:
+		return 0, 9, nil
+	case protocol == wire.Protocol08 && c.server.compat < V4_0:
+		return 8, 0, nil
 	}
 	answer := wire.ProtocolHeader
 	if c.server.compat >= V4_0 && (string(header[:6]) != "AMQP\x00\x00" || header[6] < 9) {
 		answer = "AMQP\x03\x01\x00\x00"
 	}
 	c.out.raw([]byte(answer))
-	return errors.New("unknown protocol header")
+	return 0, 0, errors.New("unknown protocol header")
 }
 
 // expect reads the handshake's next method into m. A heartbeat may come in
@@ -168,6 +174,9 @@ func (c *conn) open() error {
 		return err
 	}
 	c.silence = c.heartbeat * 5 / 2 // between two and three intervals
+	if c.server.consumerTimeout > 0 {
+		c.tick = time.Now().Add(tickInterval)
+	}
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
 	return nil
@@ -175,17 +184,13 @@ func (c *conn) open() error {
 
 // enter gives the connection its virtual host (CONN-32).
 func (c *conn) enter(vhost string) *closeError {
-	b := c.server.vhosts[vhost]
-	if b == nil {
-		return failf(wire.CodeNotAllowed, "vhost %s not found", vhost)
-	}
-	if limit := c.server.maxConnections; limit > 0 && !c.server.admit(c, vhost) {
-		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s': connection limit (%d) is reached",
-			vhost, c.user.name, limit)
+	b, err := c.server.admit(c, vhost)
+	if err != nil {
+		return err
 	}
 	p, ok := c.user.permissionsIn(vhost)
 	if !ok {
-		return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s'", vhost, c.user.name)
+		return noAccess(c.user, vhost)
 	}
 	if isClosed(b) {
 		return failf(wire.CodeInternalError, "access to vhost '%s' refused for user '%s': vhost '%s' is down",
@@ -198,22 +203,8 @@ func (c *conn) enter(vhost string) *closeError {
 	return nil
 }
 
-// admit counts a connection to a virtual host, unless there are as many as are
-// allowed.
-func (s *Server) admit(c *conn, vhost string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for x := range s.conns {
-		if x.admittedTo == vhost {
-			n++
-		}
-	}
-	if n < s.maxConnections {
-		c.admittedTo = vhost
-		return true
-	}
-	return false
+func noAccess(u *user, vhost string) *closeError {
+	return failf(wire.CodeNotAllowed, "access to vhost '%s' refused for user '%s'", vhost, u.name)
 }
 
 // connectionMethod handles a method on channel 0 of a running connection

@@ -82,7 +82,7 @@ func errDefaultExchange() error {
 // (EXCH-11).
 func (ch *channel) unknownType(err error) error {
 	e := asCloseError(err)
-	if e != nil && e.code == wire.CodeCommandInvalid && ch.conn.server.compat >= V4_3 {
+	if e != nil && e.code == wire.CodeCommandInvalid && ch.conn.server.compat >= V4_0 {
 		e.code = wire.CodePreconditionFailed
 	}
 	return e

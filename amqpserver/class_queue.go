@@ -11,7 +11,7 @@ import (
 // declared last on the channel (QUEUE-6).
 func (ch *channel) queueName(name string) (string, error) {
 	if name != "" {
-		return cleanName(name), nil
+		return name, nil
 	}
 	if ch.lastQueue == "" {
 		return "", notFound("no previously declared queue")
@@ -62,8 +62,7 @@ func (ch *channel) queueDeclareActive(name string, m *wire.QueueDeclare) (info p
 		return info, err
 	}
 	if !m.Durable && !m.Exclusive && ch.conn.server.compat >= V4_3 && !queueExists(ch.conn.broker, name) { // QUEUE-20
-		return info, failf(wire.CodeInternalError, "Feature `transient_nonexcl_queues` is deprecated.\n"+
-			"By default, this feature is not permitted anymore.")
+		return info, failf(wire.CodeInternalError, "%s", deniedFeature("transient_nonexcl_queues"))
 	}
 	if m.Durable {
 		opts = append(opts, pocketmq.Durable())
@@ -77,12 +76,29 @@ func (ch *channel) queueDeclareActive(name string, m *wire.QueueDeclare) (info p
 	return ch.session.DeclareQueue(background, name, opts...)
 }
 
+// deniedFeature is what RabbitMQ says of a feature that it denies by default, as far
+// as it fits a reply text.
+func deniedFeature(name string) string {
+	return "Feature `" + name + "` is deprecated.\n" +
+		"By default, this feature is not permitted anymore.\n" +
+		"The feature will be removed from a future major RabbitMQ version, regardless of the configuration; " +
+		"actual version to be determined.\n" +
+		"To continue using this feature when it is not permitted by default, set the following parameter in your configuration:\n" +
+		"    \"deprecated_features.permit." + name + " = true\""
+}
+
 func (ch *channel) mayDeclareQueue(name string, m *wire.QueueDeclare) error {
 	if err := ch.mayConfigure("queue", name); err != nil {
 		return err
 	}
+	if queueExists(ch.conn.broker, name) {
+		return nil
+	}
+	if err := ch.mayAddQueue(name); err != nil {
+		return err
+	}
 	deadLetters, ok := m.Arguments["x-dead-letter-exchange"].(string)
-	if !ok || queueExists(ch.conn.broker, name) { // DLX-19
+	if !ok { // DLX-19
 		return nil
 	}
 	if err := ch.mayRead("queue", name); err != nil {
@@ -147,6 +163,7 @@ func (ch *channel) mayBindQueue(queue, exchange, key string) (q, x, k string, er
 	if err != nil {
 		return "", "", "", err
 	}
+	q = cleanName(q)
 	if queue == "" && key == "" {
 		key = q // EXCH-30
 	}
@@ -189,6 +206,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if err != nil {
 		return err
 	}
+	name = cleanName(name)
 	if err := ch.mayConfigure("queue", name); err != nil {
 		return err
 	}

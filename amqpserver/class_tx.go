@@ -68,14 +68,16 @@ func (ch *channel) txCommit(*wire.TxCommit) error {
 	*ch.tx = transaction{}
 	complete := true
 	for _, p := range t.publishes {
-		refused, err := ch.published(p.exchange, p.key, p.message, p.deliver(&ch.conn.ctx, p.mandatory))
+		refused, err := ch.published(p.exchange, p.key, p.message, p.mandatory, p.deliver(&ch.conn.ctx, p.mandatory))
 		if err != nil {
 			return err
 		}
 		complete = complete && !refused
 	}
 	for _, s := range t.settled {
-		settleAll(s.taken, s.outcome)
+		if err := settleAll(s.taken, s.outcome); err != nil {
+			return err
+		}
 	}
 	if !complete {
 		return preconditionFailed("partial tx completion")

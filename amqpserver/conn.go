@@ -23,10 +23,12 @@ type conn struct {
 	out         output
 	ready       ready
 
-	ctx    publishContext // ends when the connection is forced to close or dropped
+	ctx    waitContext // ends when the connection is forced to close or dropped
 	cancel context.CancelFunc
 	forced atomic.Pointer[closeError] // why the server closes the connection
 	gone   atomic.Bool                // the network connection is closed
+
+	interrupted atomic.Bool // the goroutine that reads ahead is to return
 
 	beat      atomic.Int64 // how often the writer sends heartbeats; 0 = never
 	state     atomic.Int32
@@ -34,16 +36,20 @@ type conn struct {
 
 	// The reader's own.
 	in        *wire.Reader
+	ahead     ahead
 	names     wire.Interner
 	scratch   scratch
 	channels  map[uint16]*channel
 	unchecked int           // bytes published since the memory was looked at
 	acking    []*channel    // have confirms to send
+	left      []uint16      // channels that the client closed with what was read last
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
+	tick      time.Time     // when to look at the channels next; zero = never
+	deadline  time.Time     // of reading, as source set it; zero = it did not
 	closing   bool          // connection.close was sent: the read deadline stays
 
-	admittedTo      string // a virtual host whose limit this counts for; server.mu guards it
-	certificateUser string // whose certificate was verified; "" = nobody's
+	admission       *admission // nil = none; server.mu guards it
+	certificateUser string     // whose certificate was verified; "" = nobody's
 
 	// Set during the handshake, by the reader; then constant.
 	mu           sync.Mutex // for those who read them during the handshake
@@ -59,18 +65,20 @@ type conn struct {
 	heartbeat    time.Duration
 }
 
-// publishContext is a connection's context. Whoever waits for it first asks for
+// waitContext is a connection's context. Whoever waits for it first asks for
 // its channel: a publisher that must wait for room in a queue. Before it does,
-// what it published earlier is confirmed.
-type publishContext struct {
+// what it published earlier is confirmed; and while it does, somebody else reads.
+type waitContext struct {
 	context.Context
-	conn *conn
+	conn   *conn
+	settle bool // acks are handled meanwhile
 }
 
 // Done is called by the reader only.
-func (p *publishContext) Done() <-chan struct{} {
-	p.conn.sendConfirms()
-	return p.Context.Done()
+func (w *waitContext) Done() <-chan struct{} {
+	w.conn.sendConfirms()
+	w.conn.readAhead(w.settle)
+	return w.Context.Done()
 }
 
 // scratch holds methods that come often, decoded.
@@ -110,7 +118,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		server: s, nc: nc, name: nc.RemoteAddr().String() + " -> " + nc.LocalAddr().String(), connectedAt: time.Now(),
 		channels: map[uint16]*channel{},
 	}
-	c.ctx.conn = c
+	c.ctx.conn, c.ctx.settle = c, true
 	c.ctx.Context, c.cancel = context.WithCancel(context.Background())
 	c.out.init()
 	c.in = wire.NewReader(source{c})
@@ -129,6 +137,7 @@ func (c *conn) serve() error {
 	err = c.finish(err)
 	c.endSessions()
 	_ = c.nc.SetWriteDeadline(time.Now().Add(flushTimeout))
+	c.cancel() // the writer may wait in an interceptor
 	c.out.finish()
 	writer.Wait()
 	c.setState(stateClosed)
@@ -142,20 +151,34 @@ func (c *conn) serve() error {
 // run handles frames until the connection ends.
 func (c *conn) run() error {
 	for {
-		f, err := c.in.ReadFrame()
-		if err == nil {
+		f, err := c.read()
+		switch err {
+		case nil:
 			err = c.frame(f)
+		case errTick:
+			c.checkTimeouts()
+			continue
 		}
 		if err != nil {
-			return err
+			return c.reason(err)
 		}
-		if !c.in.HasFrame() {
-			c.sendConfirms() // the next read may wait
+		if c.mayWait() {
+			c.sendConfirms()
+			c.left = c.left[:0]
 		}
 		if c.out.isFull() {
 			c.out.waitForRoom()
 		}
 	}
+}
+
+// reason is why the connection ends: the peer is gone, if what failed was to wait
+// for its sake.
+func (c *conn) reason(err error) error {
+	if c.ahead.lost && errors.Is(err, context.Canceled) {
+		return c.ahead.err
+	}
+	return err
 }
 
 // errOrderly ends a connection that the client closed.
@@ -232,7 +255,7 @@ func (c *conn) readUntil(wait time.Duration, done func(wire.ID) bool) {
 	c.closing = true
 	_ = c.nc.SetReadDeadline(time.Now().Add(wait))
 	for {
-		f, err := c.in.ReadFrame()
+		f, err := c.read()
 		var frame *wire.FrameError
 		switch {
 		case errors.As(err, &frame) && errors.Is(err, wire.ErrUnknownFrame):
@@ -299,29 +322,72 @@ func (c *conn) endSessions() {
 	if c.session != nil {
 		_ = c.session.Close() // never fails
 	}
+	c.server.leave(c)
 }
 
 // source is what the reader reads from. It takes a peer for dead that is silent
 // for too long (CONN-74, CONN-75).
 type source struct{ c *conn }
 
-var errForced = errors.New("amqpserver: closed by the server")
+var (
+	errForced      = errors.New("amqpserver: closed by the server")
+	errInterrupted = errors.New("amqpserver: reading ahead is over")
+	errTick        = errors.New("amqpserver: time to look at the channels")
+)
 
 func (s source) Read(b []byte) (int, error) {
 	c := s.c
-	if c.silence > 0 && !c.closing {
-		_ = c.nc.SetReadDeadline(time.Now().Add(c.silence))
+	if c.closing {
+		return c.nc.Read(b)
 	}
-	// Whoever forces the connection sets its deadline after c.forced, so one of
-	// the two is seen.
-	if c.forced.Load() != nil && !c.closing {
-		return 0, errForced
+	began := time.Now()
+	for now := began; ; {
+		c.setDeadline(began, now)
+		// Whoever wants the reader to return sets its deadline after the reason, so one
+		// of the two is seen.
+		if why := c.mustReturn(); why != nil {
+			return 0, why
+		}
+		n, err := c.nc.Read(b)
+		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if why := c.mustReturn(); why != nil {
+			return 0, why
+		}
+		switch now = time.Now(); {
+		case c.deadline.IsZero(), c.silence > 0 && now.Sub(began) >= c.silence:
+			return 0, err
+		case !c.tick.IsZero() && !now.Before(c.tick):
+			c.tick = now.Add(tickInterval)
+			return 0, errTick
+		}
 	}
-	n, err := c.nc.Read(b)
-	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.forced.Load() != nil && !c.closing {
-		return 0, errForced
+}
+
+// setDeadline makes a read that began some time ago return when the peer has been
+// silent for too long, or at the next tick; or earlier: a deadline that is not over
+// stays, since to move it for every read would cost more than the read.
+func (c *conn) setDeadline(began, now time.Time) {
+	if c.silence == 0 && c.tick.IsZero() || c.deadline.After(now) {
+		return
 	}
-	return n, err
+	c.deadline = c.tick
+	if dead := began.Add(c.silence); c.silence > 0 && (c.tick.IsZero() || dead.Before(c.tick)) {
+		c.deadline = dead
+	}
+	_ = c.nc.SetReadDeadline(c.deadline)
+}
+
+// mustReturn reports why the reader is to return although the client may send more.
+func (c *conn) mustReturn() error {
+	switch {
+	case c.forced.Load() != nil:
+		return errForced
+	case c.interrupted.Load():
+		return errInterrupted
+	}
+	return nil
 }
 
 // describe is the connection's entry in Server.Connections.

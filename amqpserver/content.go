@@ -19,6 +19,7 @@ type content struct {
 	properties int    // length of the encoded properties
 	buf        []byte // the properties, then the body as far as it is there
 	discard    bool   // the body is too large to be kept
+	lost       error  // Ignore or Nack: it is not to be published; else nil
 }
 
 // presize is how large a buffer is made for a body of which nothing has been seen
@@ -48,10 +49,12 @@ func (ch *channel) header(f wire.Frame) error {
 	}
 	p.buf = make([]byte, 0, p.properties+int(room))
 	p.buf = append(p.buf, h.Properties...)
-	if p.size == 0 {
-		return ch.complete()
+	if p.size > 0 {
+		ch.expect = expectBody
+	} else if err := ch.complete(); err != nil {
+		return err
 	}
-	ch.expect = expectBody
+	ch.conn.received(len(f.Payload) + messageOverhead)
 	return nil
 }
 
@@ -70,10 +73,13 @@ func (ch *channel) body(f wire.Frame) error {
 		p.grow(len(f.Payload))
 		p.buf = append(p.buf, f.Payload...)
 	}
-	if p.got < p.size {
-		return nil
+	if p.got == p.size {
+		if err := ch.complete(); err != nil {
+			return err
+		}
 	}
-	return ch.complete()
+	ch.conn.received(len(f.Payload))
+	return nil
 }
 
 // grow makes room for n more bytes. The buffer grows with what has arrived, at
@@ -90,9 +96,12 @@ func (p *content) grow(n int) {
 func (ch *channel) complete() error {
 	ch.expect = expectMethod
 	p := &ch.content
-	err := ch.publish(p)
-	p.buf = nil // it is the message's
-	return err
+	defer func() { p.buf = nil }() // it is the message's
+	if p.lost != nil {
+		ch.lose(errors.Is(p.lost, Nack))
+		return nil
+	}
+	return ch.publish(p)
 }
 
 // newMessage makes a message of what was received. Its fields point to the
@@ -122,27 +131,23 @@ func setFields(m *pocketmq.Message, props *wire.Properties) {
 }
 
 // setProperties sets p to the properties of a message that was published in this
-// process, or changed there.
-func setProperties(p *wire.Properties, m *pocketmq.Message) {
+// process, or changed there after it was received with the properties in raw.
+func setProperties(p *wire.Properties, m *pocketmq.Message, raw []byte) {
 	*p = wire.Properties{
 		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, Headers: m.Headers,
 		DeliveryMode: m.DeliveryMode, Priority: m.Priority, CorrelationID: m.CorrelationID, ReplyTo: m.ReplyTo,
 		Expiration: m.Expiration, MessageID: m.MessageID, Timestamp: m.Timestamp, Type: m.Type, UserID: m.UserID, AppID: m.AppID,
 	}
 	p.Flags = p.NonZero()
-}
-
-// received sets p to the properties with which a message was received, but for
-// what the broker changed: the headers, and of a dead letter the expiration
-// (ROUTE-23, DLX-6).
-func received(p *wire.Properties, raw []byte, m *pocketmq.Message) {
-	if err := p.Decode(raw, nil); err != nil {
-		return // they were decoded when they were received
+	var was wire.Properties
+	if raw == nil || was.Decode(raw, nil) != nil {
+		return
 	}
-	p.Headers, p.Expiration = m.Headers, m.Expiration
-	p.Flags |= wire.FlagHeaders
-	if m.Expiration == "" {
-		p.Flags &^= wire.FlagExpiration
+	// A Message cannot tell empty from absent, nor hold everything: that did not change.
+	p.ClusterID = was.ClusterID
+	p.Flags |= was.Flags&^was.NonZero() | was.Flags&(wire.FlagHeaders|wire.FlagClusterID)
+	if was.DeliveryMode > uint8(pocketmq.Persistent) {
+		p.DeliveryMode = was.DeliveryMode
 	}
 }
 
@@ -150,10 +155,6 @@ func received(p *wire.Properties, raw []byte, m *pocketmq.Message) {
 // it has found the exchange must not be the first to fail, so before such an
 // error the exchange is looked up.
 func (ch *channel) publish(p *content) error {
-	c := ch.conn
-	if c.server.alarms.active() {
-		c.block()
-	}
 	switch {
 	case p.immediate: // PUB-3
 		return notImplemented("immediate=true")
@@ -173,7 +174,6 @@ func (ch *channel) publish(p *content) error {
 		}
 		return err
 	}
-	c.published(len(m.Body))
 	if m.ReplyTo == replyName {
 		m = ch.withReplyTo(m)
 	}
@@ -219,16 +219,36 @@ func (ch *channel) checkMessage(p *content, m *pocketmq.Message) error {
 	if m.ReplyTo == replyName && !ch.hasReplyConsumer() { // RPC-4
 		return preconditionFailed("fast reply consumer does not exist")
 	}
-	if err := ch.checkUserID(m); err != nil {
-		return err
+	checks := [...]func(*pocketmq.Message) error{ch.checkUserID, ch.checkExpiration}
+	if c.server.compat >= V4_0 {
+		slices.Reverse(checks[:])
 	}
-	if m.Expiration == "" && c.scratch.props.Has(wire.FlagExpiration) { // PUB-10
-		return preconditionFailed("invalid expiration '': no_integer")
+	for _, check := range checks {
+		if err := check(m); err != nil {
+			return err
+		}
 	}
-	if m.DeliveryMode > pocketmq.Persistent && c.server.compat >= V4_0 {
-		m.DeliveryMode = pocketmq.Transient // the property passes through as it came (PUB-12)
+	return ch.checkDeliveryMode(m)
+}
+
+// checkDeliveryMode: PUB-12. In a Message 0 means that there is none.
+func (ch *channel) checkDeliveryMode(m *pocketmq.Message) error {
+	c := ch.conn
+	switch {
+	case c.server.compat < V4_0 && m.DeliveryMode == 0 && c.scratch.props.Has(wire.FlagDeliveryMode):
+		return preconditionFailed("invalid message: {delivery_mode_unknown,0}")
+	case c.server.compat >= V4_0 && m.DeliveryMode > pocketmq.Persistent:
+		m.DeliveryMode = pocketmq.Transient // the property passes through as it came
 	}
 	return nil
+}
+
+// checkExpiration: PUB-10.
+func (ch *channel) checkExpiration(m *pocketmq.Message) error {
+	if !ch.conn.scratch.props.Has(wire.FlagExpiration) {
+		return nil
+	}
+	return hook.CheckExpiration(m.Expiration)
 }
 
 // checkUserID: PUB-11.
@@ -276,18 +296,20 @@ func (ch *channel) route(exchange, key string, m *pocketmq.Message, mandatory bo
 	if mandatory {
 		flags = pocketmq.Mandatory
 	}
-	return ch.published(exchange, key, m, ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags))
+	return ch.published(exchange, key, m, mandatory, ch.session.Publish(&ch.conn.ctx, exchange, key, m, flags))
 }
 
 // published does what follows from the outcome of publishing a message.
-func (ch *channel) published(exchange, key string, m *pocketmq.Message, err error) (refused bool, _ error) {
+func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandatory bool, err error) (refused bool, _ error) {
+	ch.conn.stopReadingAhead()
 	switch {
+	case err == nil && mandatory && exchange == "" && isReplyName(key) && ch.conn.server.compat < V4_3: // RPC-7
+		ch.sendReturn(exchange, key, m)
+		return false, nil
 	case err == nil:
 		return false, nil
 	case errors.Is(err, pocketmq.ErrUnroutable): // PUB-4
-		ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
-			ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
-		}, withoutBCC(m))
+		ch.sendReturn(exchange, key, m)
 		return false, nil
 	case errors.Is(err, pocketmq.ErrQueueFull):
 		return true, nil
@@ -296,6 +318,12 @@ func (ch *channel) published(exchange, key string, m *pocketmq.Message, err erro
 	default:
 		return false, err
 	}
+}
+
+func (ch *channel) sendReturn(exchange, key string, m *pocketmq.Message) {
+	ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
+		ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
+	}, withoutBCC(m))
 }
 
 // withoutBCC is the message as the publisher gets it back.

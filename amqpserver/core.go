@@ -16,6 +16,10 @@ func newMessage(properties []byte) *pocketmq.Message {
 	return hook.NewMessage(properties).(*pocketmq.Message)
 }
 
+// rawProperties returns the properties that a message was received with, nil if it
+// was published in this process, and whether it is a copy, which may differ.
+func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { return hook.Properties(m) }
+
 // connection makes a session behave as a connection to this version of RabbitMQ.
 func connection(v Compatibility) pocketmq.SessionOption {
 	return hook.Connection(int(v)).(pocketmq.SessionOption)
@@ -27,7 +31,19 @@ var released = hook.Released.(pocketmq.Outcome)
 
 func isClosed(b *pocketmq.Broker) bool { return hook.IsClosed(b) }
 
-func queueExists(b *pocketmq.Broker, name string) bool { return hook.QueueExists(b, name) }
+func queueExists(b *pocketmq.Broker, name string) bool {
+	_, exists := hook.Queue(b, name)
+	return exists
+}
+
+func isStream(b *pocketmq.Broker, name string) bool {
+	kind, _ := hook.Queue(b, name)
+	return kind == "stream"
+}
+
+func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
+
+func cancelConsumers(b *pocketmq.Broker, queue string) error { return hook.CancelConsumers(b, queue) }
 
 func exchangeExists(b *pocketmq.Broker, name string) bool {
 	_, _, exists := hook.Exchange(b, name)

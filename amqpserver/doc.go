@@ -15,5 +15,7 @@
 // Each connection has two goroutines. Its reader handles one method after the
 // other and appends the answers to the connection's output, which its writer
 // sends; the writer also fetches the deliveries, as many as the peer is ready to
-// read. So a peer that does not read costs a bounded amount of memory.
+// read. So a peer that does not read costs a bounded amount of memory. A third
+// one reads on while the reader waits for room in a queue or for the end of an
+// alarm, so that a peer that is gone is noticed.
 package amqpserver

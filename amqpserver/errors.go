@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/erlang"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -94,7 +94,7 @@ func asCloseError(err error) *closeError {
 	}
 	var e *pocketmq.Error
 	if errors.As(err, &e) {
-		return &closeError{code: uint16(e.Code), text: e.Text}
+		return &closeError{code: uint16(e.Code), text: e.Text, noMethod: e.Code == pocketmq.CodeInternalError}
 	}
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -127,9 +127,9 @@ func frameError(e *wire.FrameError) *closeError {
 // frameText describes a frame of size bytes that begins with octets.
 func frameText(typ uint8, octets []byte, size int) string {
 	if size > len(octets) {
-		return fmt.Sprintf("type %d, first 16 octets = %s", typ, erlangBinary(octets))
+		return fmt.Sprintf("type %d, first 16 octets = %s", typ, erlang.Binary(string(octets)))
 	}
-	return fmt.Sprintf("type %d, all octets = %s", typ, erlangBinary(octets))
+	return fmt.Sprintf("type %d, all octets = %s", typ, erlang.Binary(string(octets)))
 }
 
 // methodError is the answer to a method that cannot be decoded.
@@ -142,33 +142,6 @@ func methodError(err error, args []byte) *closeError {
 		e.noMethod = true
 		return e
 	default: // CONN-44, CONN-45
-		return failf(wire.CodeFrameError, "cannot decode %s", erlangBinary(args))
+		return failf(wire.CodeFrameError, "cannot decode %s", erlang.Binary(string(args)))
 	}
-}
-
-// erlangBinary writes bytes as the texts of RabbitMQ do.
-func erlangBinary(b []byte) string {
-	if len(b) == 0 {
-		return "<<>>"
-	}
-	if isPrintable(b) {
-		return `<<"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(string(b)) + `">>`
-	}
-	var s strings.Builder
-	for i, o := range b {
-		if i > 0 {
-			s.WriteByte(',')
-		}
-		fmt.Fprintf(&s, "%d", o)
-	}
-	return "<<" + s.String() + ">>"
-}
-
-func isPrintable(b []byte) bool {
-	for _, o := range b {
-		if (o < 0x20 || o >= 0x7f) && o != '\n' && o != '\r' && o != '\t' {
-			return false
-		}
-	}
-	return true
 }

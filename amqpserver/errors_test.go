@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -46,6 +47,7 @@ func TestConnectionErrors(t *testing.T) {
 		"CHAN-12":          {func(c *client) { c.send(1, &wire.QueueDeclareOk{}) }, 503, "COMMAND_INVALID - unimplemented method", wire.IDQueueDeclareOk},
 		"CHAN-12 close-ok": {func(c *client) { c.send(1, &wire.ChannelCloseOk{}) }, 503, "COMMAND_INVALID - unimplemented method", wire.IDChannelCloseOk},
 		"EXCH-11":          {func(c *client) { c.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-nonsense"}) }, 503, "COMMAND_INVALID - unknown exchange type 'x-nonsense'", wire.IDExchangeDeclare},
+		"EXCH-11 empty":    {func(c *client) { c.send(1, &wire.ExchangeDeclare{Exchange: "x"}) }, 503, "COMMAND_INVALID - invalid exchange type ''", wire.IDExchangeDeclare},
 		"PUB-3":            {func(c *client) { c.publishWith(1, &wire.BasicPublish{Immediate: true}, &wire.Properties{}, "") }, 540, "NOT_IMPLEMENTED - immediate=true", wire.IDBasicPublish},
 		"QOS-1":            {func(c *client) { c.send(1, &wire.BasicQos{PrefetchSize: 1}) }, 540, "NOT_IMPLEMENTED - prefetch_size!=0 (1)", wire.IDBasicQos},
 		"ACK-15":           {func(c *client) { c.send(1, &wire.BasicRecover{}) }, 540, "NOT_IMPLEMENTED - requeue=false", wire.IDBasicRecover},
@@ -106,9 +108,13 @@ func TestChannelErrors(t *testing.T) {
 		text string
 		id   wire.ID
 	}{
-		"CONN-62": {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 230) + "...", wire.IDQueuePurge},
-		"QUEUE-4": {func(c *client) { c.send(1, &wire.QueueDeclare{Passive: true}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueDeclare},
-		"QUEUE-6": {func(c *client) { c.send(1, &wire.QueuePurge{}) }, 404, "NOT_FOUND - no previously declared queue", wire.IDQueuePurge},
+		"EXCH-16 purge":   {func(c *client) { c.send(1, &wire.QueuePurge{Queue: "q\n"}) }, 404, "NOT_FOUND - no queue 'q\n' in vhost '/'", wire.IDQueuePurge},
+		"EXCH-16 bind":    {func(c *client) { c.declare(); c.send(1, &wire.QueueBind{Queue: "\n", Exchange: "amq.direct"}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueBind},
+		"EXCH-16 get":     {func(c *client) { c.send(1, &wire.BasicGet{Queue: "q\n"}) }, 404, "NOT_FOUND - no queue 'q\n' in vhost '/'", wire.IDBasicGet},
+		"EXCH-16 consume": {func(c *client) { c.send(1, &wire.BasicConsume{Queue: "\n"}) }, 404, "NOT_FOUND - no queue '\n' in vhost '/'", wire.IDBasicConsume},
+		"CONN-62":         {func(c *client) { c.send(1, &wire.QueuePurge{Queue: long}) }, 404, "NOT_FOUND - no queue '" + strings.Repeat("x", 230) + "...", wire.IDQueuePurge},
+		"QUEUE-4":         {func(c *client) { c.send(1, &wire.QueueDeclare{Passive: true}) }, 404, "NOT_FOUND - no queue '' in vhost '/'", wire.IDQueueDeclare},
+		"QUEUE-6":         {func(c *client) { c.send(1, &wire.QueuePurge{}) }, 404, "NOT_FOUND - no previously declared queue", wire.IDQueuePurge},
 		"QUEUE-7": {func(c *client) {
 			q := c.declare()
 			call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: q})
@@ -241,4 +247,115 @@ func TestFramesOnAClosingChannelAreIgnored(t *testing.T) { // CHAN-4 … CHAN-6
 		c.send(1, &wire.ChannelOpen{})
 		c.closed(504, "CHANNEL_ERROR - second 'channel.open' seen", wire.IDChannelOpen)
 	})
+}
+
+// After a channel error a queue gets back what the channel has of it if a consumer
+// of the channel is on it; all else comes back when the client has answered.
+func TestWhatAChannelErrorReturns(t *testing.T) {
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.openChannel(2)
+		consumed, got, cancelled := c.declare(), c.declare(), c.declare()
+		for _, q := range []string{consumed, consumed, consumed, got, cancelled} {
+			c.publish(1, "", q, "m")
+		}
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: 1})
+		for _, q := range []string{consumed, got} {
+			c.send(1, &wire.BasicGet{Queue: q})
+			c.got(1)
+		}
+		for _, q := range []string{consumed, cancelled} {
+			c.consume(q, q)
+			c.delivered(1)
+		}
+		call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: cancelled})
+		ready := func() (n [3]int) {
+			t.Helper()
+			time.Sleep(100 * time.Millisecond) // RabbitMQ takes its time
+			for i, q := range []string{consumed, got, cancelled} {
+				n[i] = int(call[*wire.QueueDeclareOk](c, 2, &wire.QueueDeclare{Queue: q, Passive: true}).MessageCount)
+			}
+			return n
+		}
+		require.Equal(t, [3]int{1, 0, 0}, ready())
+		c.send(1, &wire.BasicAck{DeliveryTag: 99})
+		expect[*wire.ChannelClose](c, 1)
+		require.Equal(t, [3]int{3, 0, 0}, ready())
+		c.send(1, &wire.ChannelCloseOk{})
+		require.Equal(t, [3]int{3, 1, 1}, ready())
+	})
+}
+
+// As a 4.3 was seen to say it; the reply text is cut.
+func TestTransientQueueThatIsNotExclusive(t *testing.T) { // QUEUE-20
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.send(1, &wire.QueueDeclare{Queue: "q"})
+		c.closed(541, "INTERNAL_ERROR - Feature `transient_nonexcl_queues` is deprecated.\n"+
+			"By default, this feature is not permitted anymore.\n"+
+			"The feature will be removed from a future major RabbitMQ version, regardless of the configuration; "+
+			"actual version to be determined.\nTo...", wire.IDQueueDeclare)
+	}, amqpserver.Compat(amqpserver.V4_3))
+}
+
+func TestUnknownExchangeTypeSince40(t *testing.T) { // EXCH-11
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.send(1, &wire.ExchangeDeclare{Exchange: "x", Type: "x-nonsense"})
+		c.channelClosed(1, 406, "PRECONDITION_FAILED - unknown exchange type 'x-nonsense'", wire.IDExchangeDeclare)
+	}, amqpserver.Compat(amqpserver.V4_0))
+}
+
+func TestPatternWithManyWildcards(t *testing.T) { // ROUTE-11
+	bind := func(c *client, key string) {
+		c.send(1, &wire.QueueBind{Queue: "q", Exchange: "amq.topic", RoutingKey: key})
+	}
+	for _, v := range []amqpserver.Compatibility{amqpserver.V3_10, amqpserver.V4_0, amqpserver.V4_3} {
+		t.Run(v.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "q", Exclusive: true})
+				bind(c, "#.a#.#")
+				expect[*wire.QueueBindOk](c, 1)
+				bind(c, "#.a.#.#")
+				if v < amqpserver.V4_3 {
+					expect[*wire.QueueBindOk](c, 1)
+					return
+				}
+				c.channelClosed(1, 406, "PRECONDITION_FAILED - Topic binding key '#.a.#.#' uses 3 '#' wildcards, at most 2 are allowed", wire.IDQueueBind)
+			}, amqpserver.Compat(v))
+		})
+	}
+}
+
+// What a binding's argument is equal to depends on the version.
+func TestHeadersOfOtherTypes(t *testing.T) { // ROUTE-19
+	second := time.Unix(5, 0).UTC()
+	for name, tc := range map[string]struct {
+		wanted, header any
+		since310       bool
+		since40        bool
+	}{
+		"integer and double":       {int32(1), 1.0, true, false},
+		"double and integer":       {float32(2), int64(2), true, false},
+		"integer and fraction":     {int32(1), 1.5, false, false},
+		"seconds and timestamp":    {int64(5), second, true, false},
+		"timestamps":               {second, second, true, false},
+		"milliseconds":             {int64(5000), second, false, true},
+		"timestamp as the binding": {second, int64(5), true, true},
+	} {
+		for v, want := range map[amqpserver.Compatibility]bool{amqpserver.V3_10: tc.since310, amqpserver.V4_0: tc.since40, amqpserver.V4_3: tc.since40} {
+			t.Run(name+" "+v.String(), func(t *testing.T) {
+				bubble(t, func(t *testing.T, s *server) {
+					c := s.channel(t)
+					call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "q", Exclusive: true})
+					call[*wire.ExchangeBindOk](c, 1, &wire.ExchangeBind{Source: "amq.headers", Destination: "amq.fanout", Arguments: wire.Table{"a": tc.wanted}})
+					call[*wire.QueueBindOk](c, 1, &wire.QueueBind{Queue: "q", Exchange: "amq.fanout"})
+					c.publishWith(1, &wire.BasicPublish{Exchange: "amq.headers"}, &wire.Properties{Headers: wire.Table{"a": tc.header}}, "")
+					ok := call[*wire.QueuePurgeOk](c, 1, &wire.QueuePurge{Queue: "q"})
+					require.Equal(t, want, ok.MessageCount == 1)
+				}, amqpserver.Compat(v))
+			})
+		}
+	}
 }

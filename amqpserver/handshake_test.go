@@ -16,6 +16,12 @@ func TestProtocolHeaders(t *testing.T) { // CONN-2, CONN-4, CONN-5
 		c.write([]byte("AMQP\x01\x01\x00\x09"))
 		m := expect[*wire.ConnectionStart](c, 0)
 		require.Equal(t, []uint8{0, 9}, []uint8{m.VersionMajor, m.VersionMinor})
+		for _, header := range []string{"AMQP\x01\x01\x08\x00", "AMQP\x01\x01\x09\x01"} { // CONN-3
+			c := s.connect(t)
+			c.write([]byte(header))
+			m := expect[*wire.ConnectionStart](c, 0)
+			require.Equal(t, []uint8{8, 0}, []uint8{m.VersionMajor, m.VersionMinor})
+		}
 		for _, header := range []string{"AMQP\x00\x00\x09\x02", "AMQP\x00\x00\x0a\x00", "GET / HT", "AMQP\x03\x01\x00\x00"} {
 			c := s.connect(t)
 			c.write([]byte(header))
@@ -156,6 +162,19 @@ func TestOpenWithoutAccess(t *testing.T) { // CONN-29, CONN-30
 		c.closed(530, "NOT_ALLOWED - access to vhost '/' refused for user 'guest': connection limit (1) is reached", wire.IDConnectionOpen)
 	}, amqpserver.User("u1", "p", amqpserver.Permissions("other", ".*", ".*", ".*")),
 		amqpserver.User("guest", "guest"), amqpserver.MaxConnections(1))
+}
+
+// A connection that was closed and whose client has not hung up yet does not count.
+func TestClosedConnectionsAreNotCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		closed, failed := s.open(t), s.channel(t)
+		call[*wire.ConnectionCloseOk](closed, 0, &wire.ConnectionClose{})
+		failed.send(1, &wire.BasicQos{PrefetchSize: 1})
+		expect[*wire.ConnectionClose](failed, 0)
+		s.open(t)
+		s.open(t)
+		require.Len(t, s.Connections(), 4)
+	}, amqpserver.MaxConnections(2))
 }
 
 func TestHeartbeats(t *testing.T) { // CONN-73 … CONN-75

@@ -205,6 +205,29 @@ func TestMemoryLimit(t *testing.T) { // CONN-77 … CONN-82
 	}, amqpserver.MemoryLimit(1000))
 }
 
+// What counts is what came, not what was published: bodies need not be complete.
+func TestMemoryLimitOfIncompleteBodies(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		var heap atomic.Uint64
+		s.SetHeap(heap.Load)
+		c := s.channel(t)
+		heap.Store(1001)
+		time.Sleep(time.Second)
+		body := strings.Repeat("x", 100_000)
+		c.send(1, &wire.BasicPublish{RoutingKey: "nowhere"})
+		c.frame(wire.FrameHeader, 1, "\x00\x3c\x00\x00\x00\x00\x00\x00\x00\xff\x00\x00\x00\x00")
+		for range 10 {
+			c.frame(wire.FrameBody, 1, body)
+		}
+		synctest.Wait()
+		require.Equal(t, "running", s.state(c))
+		c.frame(wire.FrameBody, 1, body)
+		require.Equal(t, "low on memory", expect[*wire.ConnectionBlocked](c, 0).Reason)
+		heap.Store(999)
+		expect[*wire.ConnectionUnblocked](c, 0)
+	}, amqpserver.MemoryLimit(1000))
+}
+
 func (s *server) state(c *client) string {
 	for _, info := range s.Connections() {
 		if info.Peer == c.nc.LocalAddr().String() {
@@ -226,6 +249,29 @@ func TestAlarms(t *testing.T) { // CONN-77, CONN-80, CONN-81
 		s.ClearAlarm("low on memory")
 		expect[*wire.ConnectionUnblocked](c, 0)
 		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{})
+	})
+}
+
+// A message blocks its connection when its header has come: if that is all of it,
+// the message has passed.
+func TestAlarmComesAfterTheHeader(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		empty, long := s.channel(t), s.channel(t)
+		empty.openChannel(2)
+		call[*wire.QueueDeclareOk](empty, 1, &wire.QueueDeclare{Queue: "q", Durable: true})
+		call[*wire.ConfirmSelectOk](empty, 1, &wire.ConfirmSelect{})
+		s.RaiseAlarm("low on memory")
+		for _, c := range []*client{empty, long} {
+			c.publish(1, "", "q", map[*client]string{long: "body"}[c])
+			expect[*wire.ConnectionBlocked](c, 0)
+		}
+		expect[*wire.BasicAck](empty, 1)
+		q, _ := s.broker.Stats().Queue("q")
+		require.Equal(t, 1, q.Ready)
+		s.ClearAlarm("low on memory")
+		synctest.Wait()
+		q, _ = s.broker.Stats().Queue("q")
+		require.Equal(t, 2, q.Ready)
 	})
 }
 
@@ -341,8 +387,7 @@ func TestLongAlarmReasonIsCut(t *testing.T) {
 	})
 }
 
-// A connection that waits for room in a queue does not look at the network; what
-// ends it must not have to wait for that.
+// What ends a connection must not have to wait for room in a queue.
 func TestDroppedConnectionStopsWaitingForRoom(t *testing.T) {
 	bubble(t, func(t *testing.T, s *server) {
 		_, err := s.broker.DeclareQueue(ctx, "full", pocketmq.MaxLength(0))

@@ -22,14 +22,16 @@ const (
 
 type config struct {
 	compat           Compatibility
-	users            map[string]*user
-	vhosts           map[string]*pocketmq.Broker
+	users            map[string]*user            // Server.mu guards it
+	vhosts           map[string]*pocketmq.Broker // as users
 	frameMax         uint32
 	channelMax       uint16
 	heartbeat        time.Duration
 	handshakeTimeout time.Duration
-	maxMessageSize   int64 // 0 = that of the compatibility level
-	maxConnections   int   // 0 = any number
+	consumerTimeout  time.Duration // 0 = none; until it was set, less than 0
+	maxMessageSize   int64         // 0 = that of the compatibility level
+	maxConnections   int           // 0 = any number
+	maxQueues        int           // 0 = any number
 	memoryLimit      uint64
 	log              *slog.Logger
 }
@@ -41,7 +43,7 @@ func newConfig(b *pocketmq.Broker, opts []Option) *config {
 		vhosts:     map[string]*pocketmq.Broker{"/": b},
 		frameMax:   defaultFrameMax,
 		channelMax: defaultChannelMax,
-		heartbeat:  defaultHeartbeat, handshakeTimeout: defaultHandshakeTimeout,
+		heartbeat:  defaultHeartbeat, handshakeTimeout: defaultHandshakeTimeout, consumerTimeout: -1,
 		log: slog.New(slog.DiscardHandler),
 	}
 	for _, o := range opts {
@@ -54,6 +56,9 @@ func newConfig(b *pocketmq.Broker, opts []Option) *config {
 	}
 	if c.maxMessageSize <= 0 {
 		c.maxMessageSize = c.compat.maxMessageSize()
+	}
+	if c.consumerTimeout < 0 {
+		c.consumerTimeout = c.compat.consumerTimeout()
 	}
 	return c
 }
@@ -85,18 +90,31 @@ func HandshakeTimeout(d time.Duration) Option {
 	return func(c *config) { c.handshakeTimeout = d }
 }
 
+// ConsumerTimeout sets for how long a delivery may be unsettled before its channel
+// is closed (406 PRECONDITION_FAILED); 0 is no limit. Like RabbitMQ the server looks
+// only once a minute. The default is that of the RabbitMQ the server behaves like:
+// half an hour, and since 4.3 no limit.
+func ConsumerTimeout(d time.Duration) Option {
+	return func(c *config) { c.consumerTimeout = max(d, 0) }
+}
+
 // MaxMessageSize sets the largest body of a message; the default is that of the
 // RabbitMQ the server behaves like: 16 MiB, before 4.0 128 MiB.
 func MaxMessageSize(bytes int64) Option {
 	return func(c *config) { c.maxMessageSize = bytes }
 }
 
-// MaxConnections sets how many connections there may be to one virtual host; 0,
-// the default, is any number.
+// MaxConnections sets how many open connections there may be to one virtual host;
+// 0, the default, is any number.
 func MaxConnections(n int) Option { return func(c *config) { c.maxConnections = n } }
 
+// MaxQueues sets how many queues there may be in a virtual host before clients cannot
+// declare further ones; 0, the default, is any number. Programs in this process may.
+func MaxQueues(n int) Option { return func(c *config) { c.maxQueues = n } }
+
 // MemoryLimit sets the size of the process's heap above which connections that
-// publish are blocked, until it is smaller again; 0, the default, is no limit.
+// publish are blocked, until it is smaller again; 0, the default, is no limit. It
+// is looked at for every MiB that a connection publishes, complete messages or not.
 func MemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Logger sets where the server reports what clients did wrong, and what they
@@ -114,18 +132,20 @@ func Logger(l *slog.Logger) Option {
 // there is guest, with the password guest and the tag administrator, who may
 // only log in from the same machine (an in-memory connection is one).
 func User(name, password string, opts ...UserOption) Option {
-	return func(c *config) {
-		u := &user{name: name, password: password}
-		for _, o := range opts {
-			if o != nil {
-				o(u)
-			}
-		}
-		c.users[name] = u
-	}
+	return func(c *config) { c.users[name] = newUser(name, password, opts) }
 }
 
-// UserOption configures a User.
+func newUser(name, password string, opts []UserOption) *user {
+	u := &user{name: name, password: password}
+	for _, o := range opts {
+		if o != nil {
+			o(u)
+		}
+	}
+	return u
+}
+
+// UserOption configures a User, or a user that SetUser adds.
 type UserOption func(*user)
 
 // Tags sets a user's tags. To AMQP only impersonator means something: its
@@ -136,6 +156,14 @@ func Tags(tags ...string) UserOption {
 
 // LoopbackOnly refuses the user's logins from other machines.
 func LoopbackOnly() UserOption { return func(u *user) { u.loopbackOnly = true } }
+
+// UserMaxConnections sets how many open connections the user may have; 0, the
+// default, is any number.
+func UserMaxConnections(n int) UserOption { return func(u *user) { u.maxConnections = n } }
+
+// UserMaxChannels sets how many channels the user may have open, in all connections
+// together; 0, the default, is any number.
+func UserMaxChannels(n int) UserOption { return func(u *user) { u.maxChannels = n } }
 
 // Permissions lets a user do in a virtual host what the three regular
 // expressions say of the names of exchanges and queues: whether they may be

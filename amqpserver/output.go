@@ -4,7 +4,6 @@ import (
 	"sync"
 
 	"github.com/pocketmq/pocketmq"
-	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -85,15 +84,13 @@ func (o *output) sendAck(channel uint16, tag uint64, multiple bool) {
 	o.wakeWriter()
 }
 
-// content appends header and body of a message (CONN-42).
+// content appends header and body of a message (CONN-42). A header cannot be split:
+// it is a frame, even if that is larger than frame-max, as in RabbitMQ.
 func (o *output) content(channel uint16, m *pocketmq.Message) {
-	if raw, changed := hook.Properties(m); raw != nil && !changed {
+	if raw, changed := rawProperties(m); !changed {
 		o.buf = wire.AppendRawHeaderFrame(o.buf, channel, uint64(len(m.Body)), raw)
 	} else {
-		setProperties(&o.properties, m)
-		if raw != nil {
-			received(&o.properties, raw, m)
-		}
+		setProperties(&o.properties, m, raw)
 		o.buf, _ = wire.AppendHeaderFrame(o.buf, channel, uint64(len(m.Body)), &o.properties)
 		o.properties = wire.Properties{}
 	}

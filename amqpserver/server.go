@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pocketmq/pocketmq"
@@ -25,10 +26,11 @@ var ErrNoConnection = errors.New("amqpserver: no such connection")
 // from any goroutine.
 type Server struct {
 	*config
-	alarms     alarms
-	memory     memory
-	background sync.WaitGroup // goroutines of no connection
-	stopped    chan struct{}  // closed with the server
+	alarms      alarms
+	memory      memory
+	interceptor atomic.Pointer[func(*Method) error] // nil = none
+	background  sync.WaitGroup                      // goroutines of no connection
+	stopped     chan struct{}                       // closed with the server
 
 	mu        sync.Mutex // guards the fields below
 	closed    bool

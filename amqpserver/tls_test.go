@@ -59,12 +59,12 @@ func TestExternalLogin(t *testing.T) { // CONN-16
 
 	c := connect(theirs)
 	c.write([]byte(wire.ProtocolHeader))
-	require.Equal(t, "PLAIN AMQPLAIN ANONYMOUS EXTERNAL", expect[*wire.ConnectionStart](c, 0).Mechanisms)
+	require.Equal(t, "ANONYMOUS AMQPLAIN PLAIN EXTERNAL", expect[*wire.ConnectionStart](c, 0).Mechanisms)
 	c.send(0, &wire.ConnectionStartOk{Mechanism: "EXTERNAL"})
 	expect[*wire.ConnectionTune](c, 0)
 	require.Equal(t, "alice", s.Connections()[0].User)
 
 	c = connect()
 	c.write([]byte(wire.ProtocolHeader))
-	require.Equal(t, "PLAIN AMQPLAIN ANONYMOUS", expect[*wire.ConnectionStart](c, 0).Mechanisms)
+	require.Equal(t, "ANONYMOUS AMQPLAIN PLAIN", expect[*wire.ConnectionStart](c, 0).Mechanisms)
 }

@@ -3,6 +3,7 @@ package amqpserver
 import (
 	"slices"
 	"sort"
+	"time"
 
 	"github.com/pocketmq/pocketmq"
 )
@@ -19,17 +20,36 @@ type unacked struct {
 // unackedDelivery is a delivery and its tag.
 type unackedDelivery struct {
 	tag      uint64
+	sent     time.Duration // when, from the connection's beginning on
 	delivery pocketmq.Delivery
 	taken    bool
 }
 
 // add enters a delivery; tags rise.
-func (u *unacked) add(tag uint64, d *pocketmq.Delivery) {
+func (u *unacked) add(tag uint64, sent time.Duration, d *pocketmq.Delivery) {
 	if len(u.list) == cap(u.list) {
 		u.compact()
 	}
-	u.list = append(u.list, unackedDelivery{tag: tag, delivery: *d})
+	u.list = append(u.list, unackedDelivery{tag: tag, sent: sent, delivery: *d})
 	u.live++
+}
+
+// oldest tells when the oldest delivery was sent.
+func (u *unacked) oldest() (sent time.Duration, ok bool) {
+	if u.start == len(u.list) {
+		return 0, false
+	}
+	return u.list[u.start].sent, true
+}
+
+// got counts the deliveries of no consumer.
+func (u *unacked) got() (n int) {
+	for _, e := range u.list[u.start:] {
+		if !e.taken && e.delivery.ConsumerTag == "" {
+			n++
+		}
+	}
+	return n
 }
 
 // compact drops what was taken, if that is a good part of the list, so that one

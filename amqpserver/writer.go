@@ -19,7 +19,7 @@ func (c *conn) write() {
 		c.fetch()
 		frames, finished := c.out.take()
 		if len(frames) > 0 {
-			if _, err := c.nc.Write(frames); err != nil {
+			if err := c.sendFrames(frames); err != nil {
 				c.drop()
 				return
 			}
@@ -146,6 +146,7 @@ func (k *consumer) fetch(n int) (more bool) {
 	ch := k.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
+	now := ch.conn.age()
 	for range n {
 		if !k.started || k.gone || !ch.conn.out.hasRoom() {
 			return k.started && !k.gone
@@ -158,28 +159,33 @@ func (k *consumer) fetch(n int) (more bool) {
 		if !ok {
 			return false
 		}
-		ch.deliver(&d, k.noAck)
+		k.deliver(&d, now)
 	}
 	return true
 }
 
 // deliver sends a delivery. ch.mu is held.
-func (ch *channel) deliver(d *pocketmq.Delivery, noAck bool) {
+func (k *consumer) deliver(d *pocketmq.Delivery, now time.Duration) {
+	ch := k.channel
+	if k.replies && ch.conn.server.compat < V4_3 { // a reply takes the next one's number
+		ch.conn.out.sendDelivery(ch.id, d, ch.lastTag+1)
+		return
+	}
 	ch.lastTag++
-	if !noAck {
-		ch.unacked.add(ch.lastTag, d)
+	if !k.noAck {
+		ch.unacked.add(ch.lastTag, now, d)
 	}
 	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)
 }
 
-// ended removes a consumer whose queue went away, and tells the client
-// (CONS-17). ch.mu is held.
+// ended removes a consumer that the client did not cancel, because its queue went
+// away, and tells the client (CONS-17). ch.mu is held.
 func (k *consumer) ended(err error) {
 	ch := k.channel
 	k.gone = true
 	delete(ch.consumers, k.tag)
 	switch {
-	case errors.Is(err, pocketmq.ErrQueueDeleted):
+	case errors.Is(err, pocketmq.ErrQueueDeleted), errors.Is(err, pocketmq.ErrCanceled):
 		if ch.conn.capabilities.cancelNotify {
 			ch.conn.out.send(ch.id, &wire.BasicCancel{ConsumerTag: k.tag, NoWait: true})
 		}

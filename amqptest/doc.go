@@ -52,8 +52,20 @@
 // Broker is the broker behind the server. A test can use it to publish and
 // consume without a connection of its own, and its Stats say what is in the
 // queues. KillConnections breaks all connections as a crash or a pulled cable
-// would; Server closes them in an orderly way, lists them, and raises the
-// alarms that make RabbitMQ block publishers.
+// would, RefuseDials keeps clients from coming back, and CancelConsumers ends
+// consumers; Server closes connections in an orderly way, lists them, and raises
+// the alarms that make RabbitMQ block publishers.
+//
+// Inject makes single methods go wrong, in whatever way a broker's can: it has a
+// function see each of them, which may lose it, refuse it, keep it for a while, or
+// end its channel or connection. Next, After, Delay and Hold make such functions.
+//
+//	srv.Inject(amqptest.Next(2, "basic.publish", amqptest.Nack))     // two messages are refused
+//	srv.Inject(amqptest.After(100, "basic.publish", amqptest.Drop))  // the next one ends its connection
+//	srv.Inject(amqptest.Next(1, "queue.declare", &pocketmq.Error{Code: 406, Text: "no"}))
+//	srv.Inject(amqptest.FromServer(amqptest.Delay(time.Second, "basic.ack"))) // confirms come late
+//	stall, resume := amqptest.Hold("basic.deliver")                  // nothing is delivered for now
+//	remove := srv.Inject(stall)
 //
 // # Programs that must have a socket
 //

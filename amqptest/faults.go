@@ -65,6 +65,22 @@ func (c *conn) reset() {
 	_ = c.Conn.Close()
 }
 
+// refusing resets connections that are to be refused.
+type refusing struct {
+	net.Listener
+	server *Server
+}
+
+func (l *refusing) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil || !l.server.refuses() {
+			return c, err
+		}
+		(&conn{Conn: c}).reset()
+	}
+}
+
 // listener enters what it accepts into a set.
 type listener struct {
 	net.Listener

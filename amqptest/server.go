@@ -31,6 +31,8 @@ type Server struct {
 	server *amqpserver.Server
 	mem    *memconn.Listener
 	conns  connections
+	faults faults
+	refuse atomic.Int64 // dials to be refused
 
 	serving sync.WaitGroup // one for each listener
 	close   sync.Once
@@ -94,7 +96,12 @@ func amqpURL(addr, user, password, vhost string) string {
 // Dial connects to the server, without a network. It is meant for amqp091-go's
 // Config.Dial; any network and address will do. The connection is buffered, as
 // TCP is. After the server was closed the error wraps syscall.ECONNREFUSED.
-func (s *Server) Dial(network, addr string) (net.Conn, error) { return s.mem.Dial(network, addr) }
+func (s *Server) Dial(network, addr string) (net.Conn, error) {
+	if s.refuses() {
+		return nil, s.errRefused()
+	}
+	return s.mem.Dial(network, addr)
+}
 
 // Listen makes the server listen on a free TCP port of 127.0.0.1, too, and
 // returns the URL to connect to as the user guest. It cannot be used in a
@@ -110,7 +117,7 @@ func (s *Server) Listen() string {
 		s.tb.Errorf("amqptest: %v", err)
 		return ""
 	}
-	s.serve(l)
+	s.serve(&refusing{l, s})
 	return amqpURL(l.Addr().String(), "guest", "guest", "/")
 }
 
@@ -128,7 +135,7 @@ func (s *Server) Server() *amqpserver.Server { return s.server }
 // redelivered.
 func (s *Server) KillConnections() int {
 	n := s.mem.ResetPending() + s.conns.kill()
-	s.server.DropConnections() // also those that wait for room or memory, and do not look at the network
+	s.server.DropConnections() // also those that wait for room or memory, and have read all they may
 	return n
 }
 

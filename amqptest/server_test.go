@@ -227,7 +227,7 @@ func BenchmarkNewServer(b *testing.B) {
 	}
 }
 
-// A connection whose publish waits for room does not look at the network.
+// One that was dialled and not accepted yet is a connection, too.
 func TestKilledConnectionsLeaveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := amqptest.NewServer(t)

@@ -114,9 +114,6 @@ var channelMistakes = []mistake{
 
 // connectionMistakes end the connection.
 var connectionMistakes = []mistake{
-	{"an unknown kind of exchange", func(ch *amqp.Channel) error {
-		return ch.ExchangeDeclare("interop.none", "magic", false, false, false, false, nil)
-	}, 503, "COMMAND_INVALID - unknown exchange type 'magic'"},
 	{"the same consumer tag", func(ch *amqp.Channel) error {
 		q, err := ch.QueueDeclare("", false, false, true, false, nil)
 		if err != nil {

@@ -169,7 +169,7 @@ func nothing[T any](t *testing.T, s *server, ch <-chan T) {
 	t.Helper()
 	while := 50 * time.Millisecond
 	if s.target == "bubble" {
-		while = time.Hour
+		while = 20 * time.Minute // less than the consumer timeout
 	}
 	select {
 	case v, ok := <-ch:

@@ -144,6 +144,8 @@ func TestWrongArguments(t *testing.T) {
 		{"-frame-max 100", "want 0, or at least 4096"},
 		{"-heartbeat 1500ms", "want whole seconds"},
 		{"-max-connections -1", "want 0 or more"},
+		{"-max-queues -1", "want 0 or more"},
+		{"-consumer-timeout soon", "such as 30m"},
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
 		{"-log-level loud", "unknown name"},
 	} {

@@ -26,7 +26,7 @@ type settings struct {
 	showVersion                bool
 	options                    []amqpserver.Option
 	frameMax, channelMax       uint
-	maxConnections             int
+	maxConnections, maxQueues  int
 	heartbeat                  time.Duration
 	memoryLimit, maxMessageLen size
 }
@@ -73,6 +73,8 @@ func (s *settings) flags() *flag.FlagSet {
 	f.UintVar(&s.frameMax, "frame-max", 131072, "the largest frame to be negotiated, in `bytes`; 0 for no limit")
 	f.UintVar(&s.channelMax, "channel-max", 2047, "the most channels of a connection; 0 for 65535")
 	f.DurationVar(&s.heartbeat, "heartbeat", time.Minute, "the `interval` of heartbeats proposed to clients; 0 for none")
+	f.Func("consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; 0 for never (default 30m, and 0 with -compat 4.3)", s.setConsumerTimeout)
+	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; 0 for any number")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
 	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
@@ -96,6 +98,15 @@ func (s *settings) addVHost(name string) error {
 	return nil
 }
 
+func (s *settings) setConsumerTimeout(arg string) error {
+	d, err := time.ParseDuration(arg)
+	if err != nil || d < 0 {
+		return errors.New("want a time, such as 30m, or 0")
+	}
+	s.options = append(s.options, amqpserver.ConsumerTimeout(d))
+	return nil
+}
+
 // check looks at what a single flag cannot know.
 func (s *settings) check(rest []string) error {
 	_, known := compatibility[s.compat]
@@ -116,6 +127,8 @@ func (s *settings) check(rest []string) error {
 		return fmt.Errorf("-frame-max %d: want 0, or at least %d", s.frameMax, minFrameMax)
 	case s.maxConnections < 0:
 		return fmt.Errorf("-max-connections %d: want 0 or more", s.maxConnections)
+	case s.maxQueues < 0:
+		return fmt.Errorf("-max-queues %d: want 0 or more", s.maxQueues)
 	case s.heartbeat < 0 || s.heartbeat/time.Second > math.MaxUint16 || s.heartbeat%time.Second != 0:
 		return fmt.Errorf("-heartbeat %v: want whole seconds, at most %d", s.heartbeat, math.MaxUint16)
 	}
@@ -133,6 +146,7 @@ func (s *settings) setOptions() {
 		amqpserver.ChannelMax(uint16(s.channelMax)),
 		amqpserver.Heartbeat(s.heartbeat),
 		amqpserver.MaxConnections(s.maxConnections),
+		amqpserver.MaxQueues(s.maxQueues),
 		amqpserver.MaxMessageSize(int64(s.maxMessageLen)),
 		amqpserver.MemoryLimit(uint64(s.memoryLimit)),
 	)

@@ -134,6 +134,37 @@ func TestALostConnection(t *testing.T) {
 	})
 }
 
+// Nor does a real RabbitMQ refuse, stall or fall silent when a test wants it to.
+func TestABrokerThatFails(t *testing.T) {
+	for name, c := range map[string]struct {
+		fault func(*amqptest.Method) error
+		want  error
+	}{
+		"it has no room":            {amqptest.Next(1, "basic.publish", amqptest.Nack), ErrNotStored},
+		"it loses the connection":   {amqptest.Next(1, "basic.publish", amqptest.Drop), ErrNotStored},
+		"its confirm is lost":       {amqptest.FromServer(amqptest.Next(1, "basic.ack", amqptest.Ignore)), context.DeadlineExceeded},
+		"it is stalled":             {amqptest.Delay(time.Hour, "basic.publish"), context.DeadlineExceeded},
+		"it is slow, but does work": {amqptest.FromServer(amqptest.Delay(time.Second, "basic.ack")), nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				srv := amqptest.NewServer(t)
+				conn, err := amqp.DialConfig(srv.URL(), amqp.Config{Dial: srv.Dial})
+				if err != nil {
+					t.Fatal(err)
+				}
+				s, _ := newService(t, conn)
+				defer srv.Inject(c.fault)()
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := s.Place(ctx, order); !errors.Is(err, c.want) {
+					t.Errorf("got %v, want %v", err, c.want)
+				}
+			})
+		})
+	}
+}
+
 // mailer runs s.Mail, and passes on what it sends. The function it returns ends
 // it, and waits until it has.
 func mailer(t *testing.T, s *Service, send func(Order) error) (<-chan Order, func()) {

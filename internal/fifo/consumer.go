@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"github.com/pocketmq/pocketmq/internal/invariant"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -48,6 +49,13 @@ func (c *Consumer[T]) Unacked() int { return c.unacked }
 // OutOfCredit reports whether c's own prefetch limit is reached.
 func (c *Consumer[T]) OutOfCredit() bool {
 	return c.Prefetch > 0 && c.unacked >= c.Prefetch
+}
+
+// Hold counts n entries more that c was given by somebody else than a Queue, or, if
+// n is negative, has settled.
+func (c *Consumer[T]) Hold(n int) {
+	c.unacked += n
+	invariant.Check(c.unacked >= 0, "fifo: a consumer settled %d messages more than it was given", -c.unacked)
 }
 
 func (c *Consumer[T]) take() bool {

@@ -6,7 +6,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/pocketmq/pocketmq/internal/invariant"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -421,6 +420,13 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	}
 }
 
+// Waits reports whether there is a message for c that it has credit for, if it is
+// the only one.
+func (q *Queue[T]) Waits(c *Consumer[T]) bool { return q.Ready() > 0 && !c.OutOfCredit() }
+
+// Pending reports whether messages wait that a consumer will get.
+func (q *Queue[T]) Pending() bool { return q.Ready()+q.Delayed() > 0 && len(q.consumers) > 0 }
+
 // Consumers is the number of consumers.
 func (q *Queue[T]) Consumers() int { return len(q.consumers) }
 
@@ -570,8 +576,7 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 	if c == nil {
 		return
 	}
-	c.unacked -= n
-	invariant.Check(c.unacked >= 0, "fifo: a consumer settled %d messages more than it was given", -c.unacked)
+	c.Hold(-n)
 	if c.state == blocked && n > 0 && !c.OutOfCredit() {
 		q.turns.join(c)
 	}

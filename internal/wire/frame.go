@@ -80,8 +80,12 @@ type Reader struct {
 	br    *bufio.Reader
 	max   uint32 // frame-max, 0 for none
 	lent  int    // bytes of br's buffer that the last frame occupies, to be discarded before the next
-	large []byte // payload and end octet of a frame that does not fit br's buffer
+	large []byte // payload and end octet of a frame that does not fit br's buffer, as far as they have come
 	err   error  // why reading cannot go on
+
+	interrupted bool   // within a large frame
+	begun       Frame  // that frame, without its payload
+	size        uint32 // of its payload
 }
 
 // NewReader returns a Reader of src whose frame-max is FrameMinSize, as before tuning.
@@ -121,28 +125,38 @@ func (r *Reader) ReadProtocolHeader() (header [ProtocolHeaderSize]byte, err erro
 }
 
 // ReadFrame reads the next frame. The error is io.EOF if the stream ends between frames, io.ErrUnexpectedEOF if it
-// ends within one, a [*FrameError], or what the source returned. After ErrUnknownFrame reading can go on; so it can
-// after an error of the source, such as a timeout, unless that came within a frame larger than the read buffer.
+// ends within one, a [*FrameError], or what the source returned. After ErrUnknownFrame, and after an error of the
+// source, such as a timeout, reading can go on where it was.
 func (r *Reader) ReadFrame() (Frame, error) {
 	if r.err != nil {
 		return Frame{}, r.err
 	}
 	r.release()
-	head, err := r.peek(frameHeadSize)
+	f, size, err := r.head()
 	if err != nil {
 		return Frame{}, err
 	}
-	f := Frame{Type: head[0], Channel: be.Uint16(head[1:])}
-	size := be.Uint32(head[3:])
 	if size > r.sizeLimit() {
 		return Frame{}, r.tooLarge(f, size)
 	}
-	tail, err := r.tail(int(size) + 1)
+	tail, err := r.tail(f, size)
 	if err != nil {
 		return Frame{}, err
 	}
 	f.Payload = tail[:size:size]
 	return r.check(f, tail[size])
+}
+
+// head returns the next frame without its payload, and the size of that.
+func (r *Reader) head() (f Frame, size uint32, err error) {
+	if r.interrupted {
+		return r.begun, r.size, nil
+	}
+	head, err := r.peek(frameHeadSize)
+	if err != nil {
+		return Frame{}, 0, err
+	}
+	return Frame{Type: head[0], Channel: be.Uint16(head[1:])}, be.Uint32(head[3:]), nil
 }
 
 // release gives the last frame's bytes back to the buffer.
@@ -177,10 +191,11 @@ func (r *Reader) peek(n int) ([]byte, error) {
 	return b, err
 }
 
-// tail returns the n bytes of a frame that follow its head.
-func (r *Reader) tail(n int) ([]byte, error) {
+// tail returns what follows the head of a frame: its payload and the end octet.
+func (r *Reader) tail(f Frame, size uint32) ([]byte, error) {
+	n := int(size) + 1
 	if frameHeadSize+n > r.br.Size() {
-		return r.largeTail(n)
+		return r.largeTail(f, size)
 	}
 	b, err := r.peek(frameHeadSize + n)
 	if err != nil {
@@ -192,19 +207,23 @@ func (r *Reader) tail(n int) ([]byte, error) {
 
 // largeTail is tail for a frame larger than the buffer. Its memory grows with what has arrived, not with what the
 // frame's head claims.
-func (r *Reader) largeTail(n int) ([]byte, error) {
-	_, _ = r.br.Discard(frameHeadSize) // cannot fail: it has been peeked at
-	r.large = r.large[:0]
-	for have := 0; have < n; have = len(r.large) {
+func (r *Reader) largeTail(f Frame, size uint32) ([]byte, error) {
+	if !r.interrupted {
+		_, _ = r.br.Discard(frameHeadSize) // cannot fail: it has been peeked at
+		r.large = r.large[:0]
+	}
+	r.interrupted = false
+	for n := int(size) + 1; len(r.large) < n; {
+		have := len(r.large)
 		chunk := min(n-have, max(have, r.br.Size()))
 		r.large = slices.Grow(r.large, chunk)
 		got, err := io.ReadFull(r.br, r.large[have:have+chunk])
 		r.large = r.large[:have+got]
+		if err == io.EOF {
+			err = io.ErrUnexpectedEOF
+		}
 		if err != nil {
-			if err == io.EOF {
-				err = io.ErrUnexpectedEOF
-			}
-			r.err = err
+			r.interrupted, r.begun, r.size = true, f, size
 			return nil, err
 		}
 	}

@@ -215,6 +215,24 @@ func TestReadingResumesAfterATimeout(t *testing.T) {
 			t.Errorf("after a timeout after %d bytes: %q, %v", n, f.Payload, err)
 		}
 	}
+	body := bytes.Repeat([]byte("0123456789"), readBufferSize/3)
+	large := string(AppendFrame(nil, FrameBody, 1, body)) + frame
+	for _, n := range []int{6, 7, 8, readBufferSize, readBufferSize + 7, len(body) + 6, len(body) + 7} {
+		timeout := iotest.ErrReader(os.ErrDeadlineExceeded)
+		r := NewReader(&inTurn{[]io.Reader{strings.NewReader(large[:n]), timeout, timeout, strings.NewReader(large[n:])}})
+		r.SetFrameMax(0)
+		for range 2 {
+			if _, err := r.ReadFrame(); err != os.ErrDeadlineExceeded {
+				t.Errorf("timeout after %d bytes of a large frame: %v", n, err)
+			}
+		}
+		if f, err := r.ReadFrame(); err != nil || !bytes.Equal(f.Payload, body) || f.Channel != 1 {
+			t.Errorf("after a timeout after %d bytes: %d bytes, %v", n, len(f.Payload), err)
+		}
+		if f, err := r.ReadFrame(); err != nil || string(f.Payload) != "hello" {
+			t.Errorf("after the large frame: %q, %v", f.Payload, err)
+		}
+	}
 }
 
 // inTurn reads from one source after the other, each error but io.EOF once.

@@ -1,0 +1,150 @@
+package pocketmq
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/pocketmq/pocketmq/internal/erlang"
+)
+
+// policyKey is a key of a definition.
+type policyKey struct {
+	check    func(v any) bool
+	what     string // that a value must be, in RabbitMQ's words (POL-10)
+	numeric  bool   // the least value counts (POL-6)
+	ceiling  int64  // what larger numbers count as
+	operator bool   // operator policies may have it (POL-5)
+}
+
+func number(what string, least int64) policyKey {
+	return policyKey{what: what, numeric: true, ceiling: math.MaxInt64, check: func(v any) bool {
+		n, why := integerArgument(v)
+		return why == "" && n >= least
+	}}
+}
+
+func duration(what string, least int64) policyKey {
+	k := number(what, least)
+	k.ceiling = maxTime // policies may exceed it, unlike arguments
+	return k
+}
+
+func text(what string, values ...string) policyKey {
+	return policyKey{what: what, check: func(v any) bool {
+		s, ok := v.(string)
+		return ok && (len(values) == 0 || slices.Contains(values, s))
+	}}
+}
+
+func (k policyKey) byOperators() policyKey {
+	k.operator = true
+	return k
+}
+
+// policyKeys are those that RabbitMQ knows (POL-4).
+var policyKeys = map[string]policyKey{
+	"alternate-exchange":            text("alternate exchange name"),
+	"dead-letter-exchange":          text("dead letter exchange name"),
+	"dead-letter-routing-key":       text("dead letter routing key"),
+	"dead-letter-strategy":          text("dead letter strategy", "at-most-once", "at-least-once"),
+	"message-ttl":                   duration("message TTL", 0).byOperators(),
+	"expires":                       duration("queue expiry", 1).byOperators(),
+	"max-length":                    number("maximum length", 0).byOperators(),
+	"max-length-bytes":              number("maximum length in bytes", 0).byOperators(),
+	"max-in-memory-length":          number("maximum memory in bytes", 0).byOperators(),
+	"max-in-memory-bytes":           number("maximum memory in bytes", 0).byOperators(),
+	"delivery-limit":                number("delivery limit", 0).byOperators(),
+	"initial-cluster-size":          number("cluster size", 0),
+	"stream-max-segment-size-bytes": {what: "segment size", numeric: true, ceiling: maxSegment, check: isSegment},
+	"overflow":                      text("overflow value", "drop-head", "reject-publish", "reject-publish-dlx").byOperators(),
+	"queue-mode":                    text("queue-mode value", "default", "lazy"),
+	"queue-version":                 {what: "queue-version value", check: func(v any) bool { return checkQueueVersion(v) == "" }},
+	"queue-leader-locator":          text("queue leader locator value", "client-local", "balanced", "random", "least-leaders"),
+	"max-age":                       {what: "max age", check: isAge},
+}
+
+// notFor are the keys that a type of queue does not have: a policy with one of them
+// does not apply to such a queue.
+var notFor = map[ApplyTo][]string{
+	ApplyToClassicQueues: {
+		"delivery-limit", "dead-letter-strategy", "max-age", "stream-max-segment-size-bytes", "queue-leader-locator", "initial-cluster-size",
+	},
+	ApplyToQuorumQueues: {"queue-mode", "max-age", "stream-max-segment-size-bytes", "initial-cluster-size"},
+	ApplyToStreams: {
+		"expires", "message-ttl", "dead-letter-exchange", "dead-letter-routing-key", "dead-letter-strategy", "max-length",
+		"max-in-memory-length", "max-in-memory-bytes", "overflow", "queue-mode", "delivery-limit",
+	},
+}
+
+// unsupportedKeys are those of plug-ins and of clusters, of which there is nothing
+// here.
+var unsupportedKeys = []string{
+	"federation-upstream", "federation-upstream-set", "federation-upstream-pattern", "ha-mode", "ha-params", "ha-sync-mode",
+	"ha-sync-batch-size", "ha-promote-on-shutdown", "ha-promote-on-failure", "queue-master-locator", "shards-per-node", "routing-key",
+}
+
+const maxSegment = 3000000000 // bytes (ARGS-20)
+
+func isSegment(v any) bool {
+	n, why := integerArgument(v)
+	return why == "" && n >= 0 && n <= maxSegment
+}
+
+// isAge reports whether v is an age such as "7D" (ARGS-19).
+func isAge(v any) bool {
+	s, ok := v.(string)
+	return ok && agePattern.MatchString(s)
+}
+
+var agePattern = regexp.MustCompile(`^[0-9]*[1-9][0-9]*[YMDhms]$`)
+
+// checkDefinition says what is wrong with a definition: with the first key whose
+// value is, else which keys mean nothing.
+func checkDefinition(d Table, operator bool) string {
+	if len(d) == 0 {
+		return "no policy provided"
+	}
+	var unknown []string
+	for _, name := range slices.Sorted(maps.Keys(d)) {
+		key, ok := policyKeys[name]
+		switch {
+		case !ok || operator && !key.operator:
+			unknown = append(unknown, fmt.Sprintf("{%s,%s}", erlang.Binary(name), definitionText(d[name])))
+		case !key.check(d[name]):
+			return fmt.Sprintf("%s is not a valid %s", definitionText(d[name]), key.what)
+		}
+	}
+	if unknown != nil {
+		return "[" + strings.Join(unknown, ",") + "] are not recognised policy settings"
+	}
+	return ""
+}
+
+// definitionText is a value as RabbitMQ shows it, which has definitions in JSON.
+func definitionText(v any) string {
+	if v == nil {
+		return "null"
+	}
+	return erlang.Text(v)
+}
+
+// mergeValue returns what counts of a value that may be nil and one that comes
+// after it.
+func mergeValue(key string, before, after any) any {
+	k := policyKeys[key]
+	switch {
+	case !k.numeric && before != nil:
+		return before
+	case !k.numeric:
+		return after
+	}
+	least, _ := integerArgument(after)
+	if n, why := integerArgument(before); why == "" {
+		least = min(least, n)
+	}
+	return min(least, k.ceiling)
+}
