@@ -47,8 +47,6 @@ func (o ArgumentsOption) consume(c *consumeConfig) {
 // argument is an argument of queue.declare that RabbitMQ knows.
 type argument struct {
 	key string
-	// types are the types of queues that have it; for others it is refused (ARGS-2).
-	types queueTypes
 	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-18).
 	check func(v any) (why string)
 	// of are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
@@ -57,7 +55,7 @@ type argument struct {
 	// native is set for arguments that classic queues have here, too, if they are
 	// not declared over a connection.
 	native bool
-	// since is the version that has it; before, it meant nothing.
+	// since is the version that has it; before, it means nothing over a connection.
 	since version
 }
 
