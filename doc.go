@@ -80,6 +80,13 @@
 // call Shutdown, with a time limit, after the signal. If the signal's context is
 // given to Handle, the consumer ends first, and its queue is lost.
 //
+// # Other processes
+//
+// Code that depends on [Client] can use a RabbitMQ instead of a Broker: [Open]
+// chooses by URL, and the package rabbitmq has the client, with the same consumers
+// and errors. docs/OUTGROW.md says what changes. The package forward moves messages
+// between the two, and brokertest checks that a Client keeps what is promised here.
+//
 // # Testing
 //
 // In tests use a real Broker: it costs microseconds. Made and closed inside a
