@@ -155,6 +155,43 @@ func (n names) vhostOptions(g Given, w *ours) ([]amqpserver.Option, error) {
 	return opts, cmp.Or(err1, err2)
 }
 
+func (n names) setPolicy(g Given, w *ours) error {
+	definition, err := parseDefinition(g.Options.get("definition", "{}"))
+	if err != nil {
+		return err
+	}
+	priority, _, err := g.Options.number("priority")
+	if err != nil {
+		return err
+	}
+	b := w.broker(n.vhost(g.Options.get("vhost", "/")))
+	set := map[string]func(pocketmq.Policy) error{"policy": b.SetPolicy, "operator-policy": b.SetOperatorPolicy}[g.Kind]
+	return set(pocketmq.Policy{
+		Name: g.Name, Pattern: g.Options.get("pattern", ".*"), Definition: definition, Priority: priority,
+		ApplyTo: pocketmq.ApplyTo(g.Options.get("apply-to", "all")),
+	})
+}
+
+// parseDefinition reads JSON, with integers for numbers.
+func parseDefinition(s string) (pocketmq.Table, error) {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.UseNumber()
+	var t pocketmq.Table
+	if err := d.Decode(&t); err != nil {
+		return nil, fmt.Errorf("definition=%s: %w", s, err)
+	}
+	for key, v := range t {
+		if number, ok := v.(json.Number); ok {
+			n, err := number.Int64()
+			if err != nil {
+				return nil, fmt.Errorf("definition=%s: %w", s, err)
+			}
+			t[key] = n
+		}
+	}
+	return t, nil
+}
+
 func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
 func (w *ours) sleep(d time.Duration)   { time.Sleep(d) }
 func (w *ours) settle(func() bool)      { synctest.Wait() }
