@@ -66,6 +66,15 @@
 // ring of handlers that feed each other. Let such a Publish have a context with
 // a deadline, or the queue a policy other than [Block].
 //
+// # Time and failure
+//
+// A message expires after its Expiration or the queue's [MessageTTL], a queue that
+// nobody uses after [Expires]. What expires, is rejected, is dropped because the
+// queue is full, or came back more often than [DeliveryLimit] allows, goes to the
+// [DeadLetter] exchange, with the header x-death, if the queue has one. With
+// [Retry] a message that failed is delivered again after a pause that grows. What
+// waits in a queue without consumers, also to expire, is lost with the broker.
+//
 // # Ending
 //
 // Cancelling the context of Consume or Handle, or Cancel, ends one consumer; a
