@@ -160,6 +160,17 @@ var dying = []rule{
 		}
 		k.ok(d.Ack())
 	}},
+	{"a quorum queue counts how often a message came back; over its DeliveryLimit it is dead", func(k *kit) {
+		dead := k.queue()
+		q := k.queue(pocketmq.Quorum(), pocketmq.DeliveryLimit(1), pocketmq.DeadLetter(""), pocketmq.DeadLetterRoutingKey(dead))
+		k.publish("", q, "1")
+		k.ok(k.get(q).Nack(true))
+		d := k.get(q)
+		k.equal("redelivered", d.Redelivered, true)
+		k.equal("count", d.Headers["x-delivery-count"], any(int64(1)))
+		k.ok(d.Nack(true))
+		k.died(dead, "1", "delivery_limit", q)
+	}},
 	{"DeliveryLimit: a message that comes back too often is dead", func(k *kit) {
 		dead := k.queue()
 		name := k.name("queue")
