@@ -55,8 +55,9 @@ var expiring = []rule{
 		})
 	}},
 	{"a queue with a consumer does not go", func(k *kit) {
-		q, other := k.queue(pocketmq.Expires(brief)), k.queue(pocketmq.Expires(5*brief))
+		q := k.queue(pocketmq.Expires(time.Second)) // time enough to start a consumer
 		c := k.consume(q)
+		other := k.queue(pocketmq.Expires(1200 * time.Millisecond))
 		k.eventually("the other queue is gone", func() bool {
 			return errors.Is(k.Publish(k.ctx(), "", other, &pocketmq.Message{}, pocketmq.Mandatory), pocketmq.ErrUnroutable)
 		})
