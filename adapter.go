@@ -69,6 +69,8 @@ const (
 	v3_10
 	v4_0
 	v4_3
+
+	onlyHere // no version has it
 )
 
 // route is the first part of Publish: it finds the queues that a message goes to.
@@ -167,4 +169,14 @@ func (m *Message) receivedProperties() (properties []byte, changed bool) {
 		return nil, true
 	}
 	return m.origin.properties, m.origin.message != m || m.origin.changed
+}
+
+// change gives m, a copy of another message, an origin of its own.
+func (m *Message) change(from *Message) *origin {
+	m.origin = &origin{message: m, changed: true}
+	m.origin.properties, _ = from.receivedProperties()
+	if o := from.own(); o != nil {
+		m.origin.bcc = o.bcc
+	}
+	return m.origin
 }

@@ -81,7 +81,8 @@ type argument struct {
 	// native is set for an argument that classic queues have here, too, if they are
 	// not declared over a connection.
 	native bool
-	// since is the version that has it; before, it meant nothing.
+	// since is the version from which on RabbitMQ knows it: before, it is stored and
+	// ignored. It concerns connections only.
 	since version
 }
 
@@ -111,8 +112,17 @@ var arguments = []argument{
 	{key: "x-queue-leader-locator", types: quorum | streams,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
 	{key: "x-delivery-limit", types: quorum, native: true},
+	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", "disabled", "all", "failed", "returned"),
+		since: v4_3, native: true},
+	{key: "x-delayed-retry-min", types: quorum, check: checkTime, since: v4_3, native: true},
+	{key: "x-delayed-retry-max", types: quorum, check: checkTime, since: v4_3, native: true},
+	{key: "x-delayed-retry-growth", types: quorum, check: oneOf("invalid_delayed_retry_growth", "linear", "exponential"),
+		since: onlyHere, native: true},
 	{key: "x-queue-master-locator", types: classic},
 }
+
+// knows reports whether the argument means anything to who declares a queue.
+func (c *queueConfig) knows(a *argument) bool { return !c.wire || c.version >= a.since }
 
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
 // first with their values, then with the keys.
@@ -124,19 +134,21 @@ func (w where) checkQueueArguments(c queueConfig) error {
 	if err := checkTable("arguments", args, 0); err != nil {
 		return err
 	}
-	for _, a := range arguments {
-		if err := w.checkQueueArgument(a, c); err != nil {
-			return err
+	for i := range arguments {
+		if a := &arguments[i]; c.knows(a) {
+			if err := w.checkQueueArgument(a, c); err != nil {
+				return err
+			}
 		}
 	}
 	return w.checkKeys(c)
 }
 
-func (w where) checkQueueArgument(a argument, c queueConfig) error {
+func (w where) checkQueueArgument(a *argument, c queueConfig) error {
 	args := c.args
 	v, ok := args[a.key]
 	switch {
-	case !ok || c.version < a.since || a.key == "x-overflow" && v == Block.String() && !c.wire: // Block is ours alone
+	case !ok || a.key == "x-overflow" && v == Block.String() && !c.wire: // Block is ours alone
 		return nil
 	case a.key == "x-max-age" && c.version < v4_0 && isString(v) && noAge(v.(string)):
 		return errInternal
@@ -162,8 +174,9 @@ func (a *argument) isOf(t queueTypes, wire bool) bool {
 
 // checkKeys refuses arguments of other types of queues (ARGS-2).
 func (w where) checkKeys(c queueConfig) error {
-	for _, a := range arguments {
-		if _, ok := c.args[a.key]; ok && c.version >= a.since && !a.isOf(queueTypeOf(c.args), c.wire) {
+	for i := range arguments {
+		a := &arguments[i]
+		if _, ok := c.args[a.key]; ok && c.knows(a) && !a.isOf(queueTypeOf(c.args), c.wire) {
 			return w.otherType(a.key, typeOf(c.args))
 		}
 	}

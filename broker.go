@@ -660,10 +660,10 @@ func (b *Broker) drain(ctx context.Context) error {
 func (b *Broker) logBusy() {
 	for _, q := range b.queues.All() {
 		q.lock()
-		ready, unacked, busy := q.store().Ready(), q.store().Unacked(), q.isBusy()
+		ready, unacked, delayed, busy := q.store().Ready(), q.store().Unacked(), q.fifo.Delayed(), q.isBusy()
 		q.release()
 		if busy {
-			b.log.Warn("shutting down waits for a queue", "queue", q.name, "ready", ready, "unacked", unacked)
+			b.log.Warn("shutting down waits for a queue", "queue", q.name, "ready", ready, "unacked", unacked, "delayed", delayed)
 		}
 	}
 }

@@ -54,10 +54,12 @@ func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c.core.Owner = c
 	c.batch = ring.New(&q.broker.entries)
 	c.holder.queue, c.holder.core = q, &c.core
-	c.window.Store(cfg.window)
 	if cfg.window != nil {
 		c.core.Gate = &gate{window: cfg.window, consumer: c}
-		c.eager = true
+		if !c.autoAck {
+			c.window.Store(cfg.window)
+			c.eager = true
+		}
 	}
 	return c
 }

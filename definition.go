@@ -32,7 +32,7 @@ func number(what string, least, ceiling int64) policyKey {
 func lesserNumber(ceiling int64) func(a, b any) any {
 	return func(a, b any) any {
 		least, _ := integerArgument(b)
-		if n, why := integerArgument(a); why == "" {
+		if n, why := integerArgument(a); why == "" && n >= 0 { // a negative delivery limit is none
 			least = min(least, n)
 		}
 		return min(least, ceiling)

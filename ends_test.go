@@ -132,5 +132,5 @@ func TestPrefetchOfOneReusesItsMemory(t *testing.T) {
 		must(t, d.Ack())
 	}
 	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2000*1000), "bytes for 2000 messages")
+	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2000*1500), "bytes for 2000 messages") // with -race the pool loses some
 }

@@ -104,6 +104,8 @@ func TestBindingsThatPluginExchangesRefuse(t *testing.T) { // XPLUG-2, XPLUG-5
 	b := newBroker(t)
 	exchange(t, b, "x", pocketmq.LocalRandom)
 	require.EqualError(t, b.BindExchange(ctx, "amq.fanout", "x", ""), "PRECONDITION_FAILED - Destination not found")
+	declare(t, b, "quorum", pocketmq.Quorum())
+	require.EqualError(t, b.Bind(ctx, "quorum", "x", ""), "PRECONDITION_FAILED - Queue type rabbit_quorum_queue not valid for this exchange type")
 	declare(t, b, "events", pocketmq.Stream())
 	require.EqualError(t, b.Bind(ctx, "events", "x", ""), "PRECONDITION_FAILED - Queue type rabbit_stream_queue not valid for this exchange type")
 }

@@ -24,12 +24,18 @@ func (q *queue) expiry(m *Message) int64 {
 	if !ok {
 		return 0
 	}
+	return q.startTime() + int64(ttl)
+}
+
+// startTime lets the queue know the time, and from now on at the beginning of each
+// step. q.mu is held.
+func (q *queue) startTime() (now int64) {
 	if !q.fifo.Timed() {
 		q.setPrompt()
 	}
-	now := q.broker.now()
+	now = q.broker.now()
 	q.fifo.At(now)
-	return now + int64(ttl)
+	return now
 }
 
 // tick lets a queue whose messages expire know the time. Every step that may hand
@@ -40,25 +46,26 @@ func (q *queue) tick() {
 	}
 }
 
-// watchHead makes sure that the queue hears when the message at its head expires.
-// There is one timer, and only in a queue that has such a message. q.mu is held.
-func (q *queue) watchHead() {
-	at := q.fifo.NextExpiry()
-	if at == 0 || q.headTimerAt != 0 && q.headTimerAt <= at {
+// watch makes sure that the queue hears when the message at its head expires, or
+// one has waited that was delayed. There is one timer, and only in a queue that has
+// such a message. q.mu is held.
+func (q *queue) watch() {
+	at := q.fifo.Next()
+	if at == 0 || q.timerAt != 0 && q.timerAt <= at {
 		return // if that message is gone when the timer fires, it is set again then
 	}
-	q.headTimerAt = at
+	q.timerAt = at
 	after := time.Duration(at - q.broker.now())
-	if q.headTimer == nil {
-		q.headTimer = time.AfterFunc(after, q.headIsDue)
+	if q.timer == nil {
+		q.timer = time.AfterFunc(after, q.timeIsUp)
 	} else {
-		q.headTimer.Reset(after)
+		q.timer.Reset(after)
 	}
 }
 
-func (q *queue) headIsDue() {
+func (q *queue) timeIsUp() {
 	q.mu.Lock()
-	q.headTimerAt = 0
+	q.timerAt = 0
 	q.collect()
 	q.unlock()
 }
@@ -102,7 +109,7 @@ func (q *queue) endUnused() {
 
 // stopTimers is for a queue that ends. q.mu is held.
 func (q *queue) stopTimers() {
-	for _, t := range [...]*time.Timer{q.headTimer, q.endTimer} {
+	for _, t := range [...]*time.Timer{q.timer, q.endTimer} {
 		if t != nil {
 			t.Stop()
 		}

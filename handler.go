@@ -18,7 +18,8 @@ import (
 //     a Stream, whose consumers go on to the next message), after a
 //     pause of 10 ms that doubles with every time this message came back, up to
 //     a second. Meanwhile the goroutine takes no other message, so that order is
-//     kept and a failing dependency is not run down.
+//     kept and a failing dependency is not run down. If the queue has a Retry
+//     policy, the message waits as that says, in the queue, and others go on.
 //
 // Errors and panics are logged; a panic does not go further.
 //
@@ -145,7 +146,9 @@ func (c *Consumer) conclude(d *Delivery, err error) {
 	case final:
 		_ = d.Reject()
 	default:
-		c.pause(d)
+		if !c.queue.retries() {
+			c.pause(d)
+		}
 		_ = d.Nack(true)
 	}
 }

@@ -12,7 +12,7 @@ import (
 type holder struct {
 	queue  *queue
 	core   *fifo.Consumer[item]   // what the queue knows of the consumer, guarded by queue.mu; nil for Get
-	window atomic.Pointer[Window] // nil = none; changes under both locks
+	window atomic.Pointer[Window] // that settling makes room in; nil = none; changes under both locks
 	relay  *relay                 // to where the messages came from; nil = the queue has them from publishers
 
 	mu      sync.Mutex // taken after queue.mu; guards the fields below

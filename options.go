@@ -397,7 +397,8 @@ func Prefetch(n int) ConsumeOption {
 }
 
 // SharedPrefetch puts a consumer under a limit that it shares with all other
-// consumers of the same Window, in addition to its own Prefetch.
+// consumers of the same Window, in addition to its own Prefetch. With AutoAck it
+// holds nothing of the limit, and gets messages while the others do not reach it.
 func SharedPrefetch(w *Window) ConsumeOption {
 	return consumeOption(func(c *consumeConfig) {
 		if !w.isMade() {

@@ -126,6 +126,7 @@ func TestPolicyMergesWithArguments(t *testing.T) { // POL-3, POL-6, POL-7
 		"empty string":  {pocketmq.Table{"x-dead-letter-exchange": ""}, pocketmq.Table{"dead-letter-exchange": "b"}, nil, pocketmq.Table{"x-dead-letter-exchange": ""}},
 		"age":           {pocketmq.Table{"x-max-age": "90m"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "1h"}},
 		"lesser age":    {pocketmq.Table{"x-max-age": "90s"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "90s"}},
+		"no limit":      {pocketmq.Table{"x-delivery-limit": -1}, pocketmq.Table{"delivery-limit": 5}, nil, pocketmq.Table{"x-delivery-limit": int64(5)}},
 		"queue version": {nil, pocketmq.Table{"queue-version": 2}, nil, pocketmq.Table{"x-queue-version": 2}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -387,6 +388,18 @@ func TestPolicyOfStreams(t *testing.T) { // POL-4
 		require.Equal(t, []any{"p", time.Hour, int64(1000)}, []any{s.Policy, s.MaxAge, s.MaxBytes})
 		must(t, b.ClearPolicy("p"))
 		require.Equal(t, 2*time.Hour, stats(t, b, "events").MaxAge)
+	})
+}
+
+func TestPolicyOfQuorumQueues(t *testing.T) { // POL-4
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q", pocketmq.Quorum())
+		must(t, b.SetPolicy(pocketmq.Policy{Name: "modes", Priority: 9, Definition: pocketmq.Table{"queue-mode": "lazy", "max-length": 1}}))
+		must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{"delivery-limit": 0}, ApplyTo: pocketmq.ApplyToQuorumQueues}))
+		require.Equal(t, "p", stats(t, b, "q").Policy)
+		send(t, b, "q", "a")
+		must(t, take(t, b, "q").Nack(true))
+		require.Zero(t, stats(t, b, "q").Ready)
 	})
 }
 

@@ -8,8 +8,9 @@ import (
 
 // Window is a prefetch limit that several consumers share, of one queue or of
 // many: together they never hold more than its size of unsettled messages
-// (QOS-3). It is AMQP's basic.qos with global set. Make it with NewWindow and
-// give it to consumers with SharedPrefetch.
+// (QOS-3). A consumer with AutoAck takes up no room in it, but gets nothing while
+// there is none (QOS-8). It is AMQP's basic.qos with global set. Make it with
+// NewWindow and give it to consumers with SharedPrefetch.
 type Window struct {
 	mu      sync.Mutex
 	size    int
@@ -54,7 +55,7 @@ func (w *Window) Resize(n int) {
 
 // Join puts a running consumer under the window, as SharedPrefetch does with one
 // that is started. It does nothing to a consumer that is under one already, has
-// ended, needs no acks, reads a stream, or gets its messages from another machine.
+// ended, reads a stream, or gets its messages from another machine.
 func (w *Window) Join(c *Consumer) {
 	if !w.isMade() || c == nil || c.relay != nil {
 		return
@@ -62,12 +63,14 @@ func (w *Window) Join(c *Consumer) {
 	q := c.queue
 	q.lock()
 	c.mu.Lock()
-	if c.window.Load() == nil && !c.autoAck && c.err == nil && q.log == nil {
-		c.apply()
-		c.eager = true
-		c.window.Store(w)
+	if c.core.Gate == nil && c.err == nil && q.log == nil {
+		if !c.autoAck {
+			c.apply()
+			c.eager = true
+			c.window.Store(w)
+			w.put(-c.core.Unacked())
+		}
 		q.fifo.SetGate(&c.core, &gate{window: w, consumer: c})
-		w.put(-c.core.Unacked())
 	}
 	c.mu.Unlock()
 	c.unlock()
@@ -88,6 +91,10 @@ func (g *gate) Take() bool {
 	w := g.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if g.consumer.autoAck && w.used < w.size {
+		g.offered = false
+		return true
+	}
 	first := g.offered || len(w.waiting) == 0
 	g.offered = false
 	if first && w.used < w.size {
@@ -101,7 +108,11 @@ func (g *gate) Take() bool {
 }
 
 // Put is called by the consumer's queue under its lock.
-func (g *gate) Put() { g.window.put(1) }
+func (g *gate) Put() {
+	if !g.consumer.autoAck {
+		g.window.put(1)
+	}
+}
 
 // put gives n units back. Whoever calls it calls offer later, when it holds no
 // queue's lock. A nil window is none.

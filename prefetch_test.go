@@ -208,16 +208,41 @@ func TestDeliveriesOfADeletedQueueHoldTheirWindowUntilSettled(t *testing.T) {
 	})
 }
 
-func TestWindowLimitsAutoAckOnlyOnTheWay(t *testing.T) {
-	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
-		w, shared := window(t, 1)
-		declare(t, b, "q")
-		c := consume(t, b, "q", shared, pocketmq.AutoAck())
-		fill(t, b, "q", 3)
-		require.Equal(t, 1, w.Used())
-		require.Len(t, held(t, c), 3)
-		require.Zero(t, w.Used())
-	})
+func TestWindowHoldsUpConsumersThatNeedNoAcksWhileItIsFull(t *testing.T) { // QOS-8
+	for name, start := range map[string]func(*testing.T, *pocketmq.Broker, *pocketmq.Window) *pocketmq.Consumer{
+		"shared": func(t *testing.T, b *pocketmq.Broker, w *pocketmq.Window) *pocketmq.Consumer {
+			return consume(t, b, "free", pocketmq.SharedPrefetch(w), pocketmq.AutoAck())
+		},
+		"joined": func(t *testing.T, b *pocketmq.Broker, w *pocketmq.Window) *pocketmq.Consumer {
+			c := consume(t, b, "free", pocketmq.AutoAck())
+			w.Join(c)
+			return c
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+				w, shared := window(t, 1)
+				declare(t, b, "q")
+				declare(t, b, "free")
+				free := start(t, b, w)
+				fill(t, b, "free", 3)
+				require.Len(t, held(t, free), 3, "they are acked as they are handed out")
+				require.Zero(t, w.Used())
+
+				acks := consume(t, b, "q", shared)
+				fill(t, b, "q", 2)
+				all := held(t, acks)
+				require.Len(t, all, 1)
+				fill(t, b, "free", 3)
+				require.Empty(t, held(t, free))
+				w.Resize(2)
+				require.Len(t, held(t, acks), 1)
+				require.Empty(t, held(t, free), "the other's second message was first")
+				must(t, all[0].Ack())
+				require.Len(t, held(t, free), 3)
+			})
+		})
+	}
 }
 
 func TestConsumerWithoutAWindowIsNotHeldUpByOneThatHas(t *testing.T) {
@@ -284,18 +309,6 @@ func TestRunningConsumerMayJoinAWindow(t *testing.T) { // QOS-3
 			})
 		})
 	}
-}
-
-func TestWindowIgnoresConsumersThatNeedNoAcks(t *testing.T) { // QOS-8
-	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
-		declare(t, b, "q")
-		w, _ := window(t, 1)
-		c := consume(t, b, "q", pocketmq.AutoAck())
-		w.Join(c)
-		fill(t, b, "q", 3)
-		require.Len(t, held(t, c), 3)
-		require.Zero(t, w.Used())
-	})
 }
 
 func TestZeroWindowGetsItsSizeFromResize(t *testing.T) {

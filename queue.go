@@ -65,8 +65,8 @@ type queue struct {
 	outbox *outbox // of dead letters; nil until there is one
 
 	// See expiry.go.
-	headTimer   *time.Timer // fires when the message at the head expires; nil until it is needed
-	headTimerAt int64       // when it fires; 0 = it is not set
+	timer       *time.Timer // fires when a message expires or has waited; nil until it is needed
+	timerAt     int64       // when it fires; 0 = it is not set
 	endTimer    *time.Timer // fires when the queue expires; nil until it is needed
 	unusedUntil int64       // when that is
 }
@@ -112,6 +112,7 @@ type waiter struct {
 	done chan error // gets nil once the item is in the queue
 }
 
+// newQueue makes a queue; Broker.mu is held.
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q := &queue{
 		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
@@ -126,6 +127,9 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	}
 	if q.settings.maxPriority > 0 {
 		q.setPrompt()
+	}
+	if q.settings.retry != nil {
+		q.startTime()
 	}
 	if q.settings.singleActive {
 		q.fifo.SetSingle(q.settings.quorum && q.version >= v4_0) // CONS-21, QQ-18
@@ -367,7 +371,7 @@ func (q *queue) release() {
 		q.tick()
 		q.admitWaiters()
 	}
-	q.watchHead()
+	q.watch()
 	send := q.collectLetters()
 	woken := q.store().Woken()
 	if len(woken) == 0 && !send {
@@ -545,13 +549,20 @@ func (q *queue) dropWaiters(which func(*waiter) bool, why error) {
 	}
 }
 
+// retries reports whether what comes back waits until it is delivered again.
+func (q *queue) retries() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.settings.retry != nil
+}
+
 // delete ends the queue if the conditions of c hold, and returns the number of
 // messages that waited in it (QUEUE-24 to QUEUE-27). In a stream none waits, and
 // there are no conditions (STREAM-15).
 func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	q.lock()
 	defer q.unlock()
-	n := q.fifo.Ready()
+	n := q.fifo.Ready() + q.fifo.Delayed()
 	if q.log != nil {
 		c = deleteConfig{}
 	}

@@ -8,8 +8,6 @@ import "github.com/pocketmq/pocketmq/internal/fifo"
 // defaultDeliveryLimit is that of a quorum queue since 4.0 (QQ-8).
 const defaultDeliveryLimit = 20
 
-func (c *queueConfig) isQuorum() bool { return queueTypeOf(c.args) == quorum }
-
 // quorumSettings changes the settings of a queue without arguments to those of a
 // quorum queue.
 func (c *queueConfig) quorumSettings(s settings) *settings {

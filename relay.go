@@ -153,10 +153,10 @@ func (r *relay) count(o Outcome) {
 	}
 }
 
-// upstreamOutcome is the outcome to tell others: to give back what nobody has
-// seen is a matter of one's own queue.
+// upstreamOutcome is the outcome to tell others: the finer ways of giving back
+// are matters of one's own queue.
 func upstreamOutcome(o Outcome) uint8 {
-	if o == restored {
+	if o != Acked && o != Rejected {
 		o = Requeued
 	}
 	return uint8(o)

@@ -7,7 +7,7 @@ import (
 	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
-// settings are what is in force for a queue, now: what its arguments ask for,
+// settings are what is in force for a queue, now, and never changed: what its arguments ask for,
 // and where they are silent, policies and the defaults of who declared it.
 type settings struct {
 	overflow      OverflowPolicy
@@ -21,30 +21,28 @@ type settings struct {
 
 	place fifo.Place // where messages go that come back
 
+	retry *retry // how long what came back waits; nil = it does not
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	singleActive bool  // only one consumer gets messages
 	quorum       bool
-	version      version // of RabbitMQ that the queue behaves like
+	version      version // of RabbitMQ, for a quorum queue
+	retries      bool    // there are arguments of retries
 }
 
-// Most queues are declared in one of three ways, and share their settings, which
-// nobody changes.
+// Most queues are declared in one of a few ways, and share their settings.
 var (
-	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
-	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
-	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
+	boundedSettings   = settings{maxLength: DefaultMaxLength, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	unboundedSettings = settings{maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	rabbitMQSettings  = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1, retries: true}
+	// Those of a queue that was declared over a connection to a version without retries.
+	olderSettings = settings{overflow: DropHead, maxLength: -1, maxBytes: -1, messageTTL: -1, deliveryLimit: -1}
 )
 
-// defaultSettings are those of a queue without arguments.
+// defaultSettings are those of a queue without arguments but its type.
 func (c *queueConfig) defaultSettings() *settings {
-	s := &boundedSettings
-	switch {
-	case c.rabbitMQ:
-		s = &rabbitMQSettings
-	case c.unbounded:
-		s = &unboundedSettings
-	}
+	s := c.defaultClassicSettings()
 	switch queueTypeOf(c.args) {
 	case quorum:
 		return c.quorumSettings(*s)
@@ -52,6 +50,18 @@ func (c *queueConfig) defaultSettings() *settings {
 		return c.streamSettings(rabbitMQSettings)
 	}
 	return s
+}
+
+func (c *queueConfig) defaultClassicSettings() *settings {
+	switch {
+	case c.wire && c.version < v4_3:
+		return &olderSettings
+	case c.rabbitMQ:
+		return &rabbitMQSettings
+	case c.unbounded:
+		return &unboundedSettings
+	}
+	return &boundedSettings
 }
 
 // bound returns what bounds a queue by default, and to how much: messages, or the
@@ -98,6 +108,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
+	if s.retries {
+		s.retry = retryOf(args)
+	}
 	if s.quorum {
 		s.asQuorum()
 	}
@@ -118,6 +131,9 @@ func (s *settings) limits() fifo.Limits[item] {
 		return fifo.Unlimited[item]()
 	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
+	if s.retry != nil {
+		l.Delay = s.retry.delay
+	}
 	if s.maxBytes >= 0 {
 		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
 	}
@@ -127,7 +143,7 @@ func (s *settings) limits() fifo.Limits[item] {
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
 func (s *settings) plain() bool {
-	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
 }
 
 // priority is that of a message in the queue (PRIO-1).
@@ -165,6 +181,9 @@ func (q *queue) apply(f inForce) {
 	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.policies = f
 	q.plain = s.plain()
+	if s.retry != nil {
+		q.startTime()
+	}
 	q.fifo.SetLimits(s.limits())
 	if q.settings.overflow == DropHead { // as in RabbitMQ: the limit counts before a new overflow policy
 		q.dropHead()

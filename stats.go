@@ -60,6 +60,7 @@ type QueueStats struct {
 
 	Ready             int // messages that wait for a consumer, or that a stream has
 	Unacked           int // messages held by consumers or taken with Get, and not settled
+	Delayed           int // messages that came back and wait to be ready again; see Retry
 	WaitingPublishers int // calls of Publish that wait for room
 	Consumers         []ConsumerStats
 
@@ -165,7 +166,7 @@ func (q *queue) stats() QueueStats {
 		Name: q.name, Type: q.kind(), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
 		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
-		Ready: q.store().Ready(), Unacked: q.store().Unacked(), WaitingPublishers: len(q.waiters),
+		Ready: q.store().Ready(), Unacked: q.store().Unacked(), Delayed: q.fifo.Delayed(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
 		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],

@@ -143,6 +143,33 @@ func TestNoAckConsumer(t *testing.T) { // CONS-8, QOS-8
 	})
 }
 
+func TestNoAckConsumersWaitWhileTheSharedLimitIsReached(t *testing.T) { // QOS-8
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		before, after, counted := c.declare(), c.declare(), c.declare()
+		call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{Queue: before, ConsumerTag: "before", NoAck: true})
+		call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{Queue: counted, ConsumerTag: "counted"})
+		call[*wire.BasicQosOk](c, 1, &wire.BasicQos{PrefetchCount: 1, Global: true})
+		call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{Queue: after, ConsumerTag: "after", NoAck: true})
+		for range 3 { // they count for nothing
+			for _, q := range []string{before, after} {
+				c.publish(1, "", q, q)
+				_, body := c.delivered(1)
+				require.Equal(t, q, body)
+			}
+		}
+		c.publish(1, "", counted, "")
+		d, _ := c.delivered(1)
+		c.publish(1, "", before, "")
+		c.publish(1, "", after, "")
+		c.silent(100 * time.Millisecond)
+		c.send(1, &wire.BasicAck{DeliveryTag: d.DeliveryTag})
+		d1, _ := c.delivered(1)
+		d2, _ := c.delivered(1)
+		require.ElementsMatch(t, []string{"before", "after"}, []string{d1.ConsumerTag, d2.ConsumerTag})
+	})
+}
+
 func TestQueueDeletionCancelsConsumers(t *testing.T) { // QUEUE-28, CONS-17
 	compare(t, func(t *testing.T, s *server) {
 		c, other := s.channel(t), s.channel(t)

@@ -70,7 +70,9 @@ func (ch *channel) openWindow(n int) {
 	ch.mu.Lock()
 	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
-		running = append(running, k.core)
+		if !k.replies { // no queue of RabbitMQ's holds them back
+			running = append(running, k.core)
+		}
 	}
 	ch.mu.Unlock()
 	for _, k := range running {
@@ -111,14 +113,14 @@ func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
+	if ch.window != nil {
+		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
+	}
 	if m.NoAck {
 		opts = append(opts, pocketmq.AutoAck())
 		if !isStream(ch.conn.broker, queue) { // that would refuse it
 			return append(opts, pocketmq.Prefetch(noAckPrefetch))
 		}
-	}
-	if ch.window != nil {
-		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
 	}
 	return append(opts, pocketmq.Prefetch(ch.prefetch))
 }

@@ -216,3 +216,25 @@ func TestQuorumQueuesSince43(t *testing.T) {
 		require.Equal(t, []string{"31", "5", "none", "3", "0"}, c.bodies("q"))
 	}, amqpserver.Compat(amqpserver.V4_3))
 }
+
+// QQ-20: x-delayed-retry is of 4.3; before, it is stored and ignored.
+func TestDelayedRetry(t *testing.T) {
+	for version, want := range map[amqpserver.Compatibility]time.Duration{amqpserver.V4_0: 0, amqpserver.V4_3: 3 * time.Second} {
+		t.Run(version.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				c.quorum("q", wire.Table{
+					"x-delayed-retry-type": "failed", "x-delayed-retry-min": int32(1000), "x-delayed-retry-max": int32(5000),
+				})
+				c.publish(1, "", "q", "x")
+				c.consume("q", "t")
+				start := time.Now()
+				for range 3 {
+					d, _ := c.delivered(1)
+					c.send(1, &wire.BasicReject{DeliveryTag: d.DeliveryTag, Requeue: true})
+				}
+				require.Equal(t, want, time.Since(start))
+			}, amqpserver.Compat(version))
+		})
+	}
+}

@@ -557,6 +557,11 @@ var limiting = []rule{
 		k.publish("", q, "1", "2", "3")
 		k.holds(q, "2", "3")
 	}},
+	{"MaxBytes counts the bytes of what waits", func(k *kit) {
+		q := k.queue(pocketmq.MaxBytes(100), pocketmq.Overflow(pocketmq.DropHead))
+		k.publish("", q, manyBytes("1", 60), manyBytes("2", 60), manyBytes("3", 40))
+		k.holds(q, manyBytes("2", 60), manyBytes("3", 40))
+	}},
 	{"a full queue makes publishers wait", func(k *kit) {
 		if !k.features.Blocking {
 			_, err := k.DeclareQueue(k.ctx(), k.name("queue"), pocketmq.MaxLength(1))

@@ -23,6 +23,8 @@ type Features struct {
 	// Unseen: what was assigned to a consumer and not handed out goes back as if it
 	// had never left. Over a network it was delivered: it comes with Redelivered.
 	Unseen bool
+	// DeliveryLimit: there are delivery limits for other queues than Quorum ones.
+	DeliveryLimit bool
 	// OneStep: SettleAll settles in one step, so that what comes back is all back
 	// before any of it is delivered again.
 	OneStep bool
@@ -31,7 +33,7 @@ type Features struct {
 // InProcess are the features of a pocketmq.Broker, and Remote those of a client of
 // a broker elsewhere.
 var (
-	InProcess = Features{Blocking: true, SharedPrefetch: true, Unseen: true, OneStep: true}
+	InProcess = Features{Blocking: true, SharedPrefetch: true, Unseen: true, DeliveryLimit: true, OneStep: true}
 	Remote    = Features{}
 )
 
@@ -67,7 +69,8 @@ type rule struct {
 var areas = []area{
 	{"publish", publishing}, {"route", routing}, {"declare", declaring}, {"consume", consuming}, {"handle", handling},
 	{"settle", settling}, {"order", ordering}, {"prefetch", prefetching}, {"get", getting}, {"limit", limiting},
-	{"stream", streaming}, {"end", ending}, {"contexts", contexts},
+	{"stream", streaming}, {"expire", expiring}, {"die", dying}, {"prioritise", prioritising}, {"end", ending}, {"contexts", contexts},
+	{"stream", streaming},
 }
 
 // patience is how long the suite waits for what must come.
@@ -112,6 +115,13 @@ func (k *kit) name(what string) string { return "brokertest." + what + "." + ran
 func (k *kit) queue(opts ...pocketmq.QueueOption) string {
 	k.Helper()
 	name := k.name("queue")
+	k.declare(name, opts...)
+	return name
+}
+
+// declare is queue with a name.
+func (k *kit) declare(name string, opts ...pocketmq.QueueOption) {
+	k.Helper()
 	if _, err := k.DeclareQueue(k.ctx(), name, append(opts, pocketmq.Durable())...); err != nil {
 		k.Fatalf("declaring a queue: %v", err)
 	}
@@ -119,7 +129,6 @@ func (k *kit) queue(opts ...pocketmq.QueueOption) string {
 		_, err := c.DeleteQueue(ctx, name)
 		return err
 	})
-	return name
 }
 
 // exchange is queue for an exchange.

@@ -26,12 +26,13 @@ type Client struct {
 
 	control  *link // declares, consumes, gets
 	topology topology
+	gets     gets
 
 	mu            sync.Mutex
 	publishing    *link // nil until the first Publish
 	closed        bool  // no new work begins
+	ended         bool  // nor does work under way go on
 	subscriptions map[*subscription]struct{}
-	getters       map[string]*getter
 	publishes     int           // under way
 	quiet         chan struct{} // closed when publishes is 0; nil while nobody waits for that
 
@@ -53,7 +54,7 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 			url: url, name: filepath.Base(os.Args[0]), heartbeat: 10 * time.Second,
 			pause: pause{100 * time.Millisecond, 10 * time.Second}, log: slog.New(slog.DiscardHandler),
 		},
-		subscriptions: map[*subscription]struct{}{}, getters: map[string]*getter{},
+		subscriptions: map[*subscription]struct{}{},
 	}
 	for _, o := range opts {
 		if o != nil {
@@ -73,6 +74,7 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	c.control.start(conn)
 	c.relay = pocketmq.New(pocketmq.Logger(c.config.log))
 	c.session = c.relay.Session()
+	c.gets.init(c)
 	return c, nil
 }
 
@@ -101,7 +103,7 @@ func (c *Client) call(ctx context.Context, doing string, f func(*amqp.Channel) e
 	for hard := 0; ; {
 		conn, err := c.control.get(ctx)
 		if err == nil {
-			err = await(ctx, func() error { return conn.call(f) })
+			err = conn.callWith(ctx, f)
 		}
 		if isHard(err) && hard == 0 {
 			hard++ // somebody else may have been to blame
@@ -114,6 +116,19 @@ func (c *Client) call(ctx context.Context, doing string, f func(*amqp.Channel) e
 			return e
 		}
 	}
+}
+
+// callWith calls f with a channel, when there is one, and lets ctx end the wait.
+func (c *connection) callWith(ctx context.Context, f func(*amqp.Channel) error) error {
+	select {
+	case c.calls <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return await(ctx, func() error {
+		defer func() { <-c.calls }()
+		return c.call(f)
+	})
 }
 
 func (c *connection) call(f func(*amqp.Channel) error) error {
@@ -187,6 +202,7 @@ func (c *Client) Close() error {
 	c.closeOnce.Do(func() {
 		c.refuse()
 		c.mu.Lock()
+		c.ended = true
 		publishing := c.publishing
 		c.mu.Unlock()
 		if publishing != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -423,5 +424,48 @@ func TestNames(t *testing.T) {
 		}
 		slices.Sort(names)
 		assert.Equal(t, []string{"billing control", "billing publishing"}, names[:2])
+	})
+}
+
+// Exchanges and queues may be many, the channels of a connection are few.
+func TestManyExchangesAndQueues(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *amqptest.Server, c *rabbitmq.Client) {
+		var all sync.WaitGroup
+		for i := range 2500 {
+			all.Go(func() {
+				x := "x" + strconv.Itoa(i%600)
+				assert.NoError(t, c.DeclareExchange(ctx, x, pocketmq.Fanout))
+				assert.NoError(t, c.Publish(ctx, x, "", &pocketmq.Message{}))
+				assert.ErrorIs(t, c.Publish(ctx, x, "", &pocketmq.Message{}, pocketmq.Mandatory), pocketmq.ErrUnroutable)
+			})
+		}
+		all.Wait()
+		for i := range 300 {
+			_, err := c.DeclareQueue(ctx, "q"+strconv.Itoa(i))
+			require.NoError(t, err)
+			_, ok, err := c.Get(ctx, "q"+strconv.Itoa(i))
+			require.NoError(t, err)
+			assert.False(t, ok)
+		}
+	})
+}
+
+func TestAStreamGoesOnWhereItWas(t *testing.T) {
+	inBubble(t, func(t *testing.T, srv *amqptest.Server, c *rabbitmq.Client) {
+		s := queue(t, c, pocketmq.Stream())
+		publish(t, c, "", s, "0", "1", "2", "3", "4")
+		consumer := consume(t, c, s, pocketmq.StreamFirst())
+		require.NoError(t, receive(t, consumer, "0").Ack())
+		held := receive(t, consumer, "1")
+		require.NoError(t, receive(t, consumer, "2").Nack(true)) // means Ack
+		synctest.Wait()
+		srv.KillConnections()
+		synctest.Wait()
+		assert.ErrorIs(t, held.Ack(), pocketmq.ErrConnectionLost)
+		for _, want := range []string{"1", "2", "3", "4"} { // from the first that was not settled
+			require.NoError(t, receive(t, consumer, want).Ack())
+		}
+		_, err := c.Consume(ctx, s, pocketmq.AutoAck())
+		assert.ErrorIs(t, err, pocketmq.ErrNotSupported)
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -18,10 +19,6 @@ import (
 // has sent ahead and nobody was handed out comes back with Redelivered set, too,
 // when the consumer ends; with AutoAck it is lost, since for the broker it was
 // done with when it was sent. SharedPrefetch is refused with ErrNotSupported.
-//
-// A consumer of a stream that has been told where to begin, by StreamFirst or the
-// like, goes on with the oldest message that it has not settled. One that has not
-// begins with the next message, each time.
 func (c *Client) Consume(ctx context.Context, queue string, opts ...pocketmq.ConsumeOption) (*pocketmq.Consumer, error) {
 	return c.consume(ctx, queue, func(s *subscription) (any, error) {
 		return hook.Consume(ctx, c.session, queue, opts, s)
@@ -47,7 +44,7 @@ func (c *Client) consume(ctx context.Context, queue string, start func(*subscrip
 	if queue == directReplyTo {
 		return nil, notSupported("consuming from '%s': direct reply-to is not supported; declare an Exclusive queue for the replies", queue)
 	}
-	s := &subscription{client: c, queue: queue, starting: ctx, next: -1, drained: make(chan struct{}), released: make(chan struct{})}
+	s := &subscription{client: c, queue: queue, starting: ctx, resume: -1, drained: make(chan struct{}), released: make(chan struct{})}
 	s.life, s.end = context.WithCancel(context.Background())
 	consumer, err := start(s)
 	if err != nil {
@@ -66,6 +63,7 @@ type subscription struct {
 	config   hook.ConsumeConfig
 	inlet    hook.Inlet
 	starting context.Context // of Consume; for Start
+	stream   bool            // it is known that the queue is one
 
 	life     context.Context // ends with the consumer
 	end      context.CancelFunc
@@ -75,9 +73,9 @@ type subscription struct {
 	mu         sync.Mutex
 	started    bool
 	over       bool           // the consumer has ended
-	next       int64          // offset that a stream is read on from; -1 = where the arguments say
 	channel    *amqp.Channel  // nil while there is none
 	tags       map[any]uint64 // delivery tags on channel of what is not settled, by message
+	resume     int64          // the offset at which to go on with a stream; -1 = where it began
 	isReleased bool
 }
 
@@ -92,6 +90,13 @@ type feed struct {
 
 func (s *subscription) Start(config hook.ConsumeConfig, inlet hook.Inlet) error {
 	s.config, s.inlet = config, inlet
+	if config.Prefetch > math.MaxUint16 {
+		return notSupported("Prefetch(%d): RabbitMQ allows %d, and 0 for no limit", config.Prefetch, math.MaxUint16)
+	}
+	s.stream = s.client.topology.isStream(s.queue) || config.Arguments["x-stream-offset"] != nil
+	if s.stream && config.AutoAck {
+		return notSupported("AutoAck: a stream cannot do without acks")
+	}
 	var f *feed
 	for f == nil {
 		conn, err := s.client.control.get(s.starting)
@@ -185,21 +190,12 @@ func (s *subscription) arguments() amqp.Table {
 	if s.config.Priority != 0 {
 		args["x-priority"] = s.config.Priority
 	}
-	if s.next >= 0 {
-		args[streamOffset] = s.next
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.resume >= 0 {
+		args["x-stream-offset"] = s.resume
 	}
 	return args
-}
-
-const streamOffset = "x-stream-offset"
-
-// offset returns the offset of a message, if the consumer reads a stream: only those
-// have the argument.
-func (s *subscription) offset(message any) (offset int64, ok bool) {
-	if _, ok := s.config.Arguments[streamOffset]; !ok {
-		return 0, false
-	}
-	return (&pocketmq.Delivery{Message: message.(*pocketmq.Message)}).Offset()
 }
 
 // run pushes what comes, over one channel after the other, until the consumer
@@ -251,9 +247,9 @@ func (s *subscription) push(f *feed, d *amqp.Delivery) {
 	s.mu.Lock()
 	if s.channel == f.channel && !s.config.AutoAck {
 		s.tags[m] = d.DeliveryTag
-		if offset, ok := s.offset(m); ok {
-			s.next = offset + 1
-		}
+	}
+	if offset, ok := offsetOf(m); ok && s.stream {
+		s.resume = offset + 1
 	}
 	s.mu.Unlock()
 	s.inlet.Push(m, d.Exchange, d.RoutingKey, d.Redelivered)
@@ -262,18 +258,24 @@ func (s *subscription) push(f *feed, d *amqp.Delivery) {
 // detach forgets what came over a channel that is gone.
 func (s *subscription) detach(f *feed) {
 	s.mu.Lock()
-	if s.channel == f.channel {
-		for m := range s.tags {
-			if offset, ok := s.offset(m); ok { // what was not settled comes again
-				s.next = min(s.next, offset)
-			}
+	for m := range s.tags { // a stream goes on with the first that is not settled
+		if offset, ok := offsetOf(m); ok && offset < s.resume {
+			s.resume = offset
 		}
+	}
+	if s.channel == f.channel {
 		s.channel, s.tags = nil, nil
 	}
 	s.mu.Unlock()
 	if !s.config.AutoAck { // with it, for the broker they are done with
 		s.inlet.Reset()
 	}
+}
+
+// offsetOf returns a message's offset in a stream.
+func offsetOf(message any) (int64, bool) {
+	offset, ok := message.(*pocketmq.Message).Headers["x-stream-offset"].(int64)
+	return offset, ok
 }
 
 // reattach goes on with another channel. It returns nil if the consumer ends
@@ -316,8 +318,8 @@ func (s *subscription) Settle(outcome uint8, message any) error {
 	if !ok {
 		return errConnectionLost
 	}
-	if _, ok := s.offset(message); ok {
-		outcome = hook.Acked // all outcomes give credit, but RabbitMQ 3.10 refuses the others
+	if s.stream {
+		outcome = hook.Acked // nothing else exists there, and RabbitMQ 3 closes the connection
 	}
 	err := settle(ch, outcome, tag)
 	if last {

@@ -35,7 +35,8 @@
 //
 //   - Overflow(Block), and MaxLength without Overflow, which means it, are refused
 //     with ErrNotSupported. A queue with neither has no limit.
-//   - SharedPrefetch and MaxDelayed are refused likewise.
+//   - SharedPrefetch and MaxDelayed are refused likewise, and by the broker itself
+//     DeliveryLimit for any but quorum queues.
 //   - What was sent ahead to a consumer and not handed out comes back with
 //     Redelivered set; with AutoAck it is lost with the consumer.
 //   - SettleAll settles one by one.

@@ -19,42 +19,12 @@ func (c *Client) Get(ctx context.Context, queue string, opts ...pocketmq.GetOpti
 	if err := checkQueueName(queue); err != nil {
 		return pocketmq.Delivery{}, false, err
 	}
-	return c.getter(queue).get(ctx, hook.GetOptions(opts))
-}
-
-// getter gets messages from one queue. It has a channel of its own: what is wrong
-// with one queue closes the channel, which returns all that was got on it.
-type getter struct {
-	client  *Client
-	queue   string
-	deliver func(hook.Got, bool) (any, error)
-	turn    chan struct{} // holds a token while somebody gets
-
-	mu      sync.Mutex
-	conn    *connection
-	channel *amqp.Channel
-	tags    map[any]uint64
-}
-
-func (c *Client) getter(queue string) *getter {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	g := c.getters[queue]
-	if g == nil {
-		g = &getter{client: c, queue: queue, turn: make(chan struct{}, 1)}
-		g.deliver = hook.Getter(c.session, queue, g)
-		c.getters[queue] = g
-	}
-	return g
-}
-
-func (g *getter) get(ctx context.Context, autoAck bool) (pocketmq.Delivery, bool, error) {
 	for {
-		conn, err := g.client.control.get(ctx)
+		conn, err := c.control.get(ctx)
 		if err != nil {
 			return pocketmq.Delivery{}, false, interrupted("getting a message", err)
 		}
-		d, ok, err := g.getFrom(ctx, conn, autoAck)
+		d, ok, err := c.gets.getter(queue).get(ctx, conn, hook.GetOptions(opts))
 		switch {
 		case err == nil:
 			return d, ok, nil
@@ -67,16 +37,85 @@ func (g *getter) get(ctx context.Context, autoAck bool) (pocketmq.Delivery, bool
 	}
 }
 
-func (g *getter) getFrom(ctx context.Context, conn *connection, autoAck bool) (pocketmq.Delivery, bool, error) {
+// gets are the messages that a client has got and not settled.
+type gets struct {
+	deliver func(hook.Got, bool) (any, error)
+
+	mu      sync.Mutex
+	getters map[string]*getter // by queue
+	held    map[any]held       // by message
+}
+
+type held struct {
+	getter  *getter
+	channel *amqp.Channel
+	tag     uint64
+}
+
+func (g *gets) init(c *Client) {
+	g.getters, g.held = map[string]*getter{}, map[any]held{}
+	g.deliver = hook.Getter(c.session, "", g)
+}
+
+// getter gets messages from one queue. It has a channel of its own: what is wrong
+// with one queue closes the channel, which returns all that was got on it.
+type getter struct {
+	all  *gets
+	turn chan struct{} // holds a token while somebody gets
+
+	queue   string
+	conn    *connection   // changed by whoever has the turn
+	channel *amqp.Channel // likewise
+	holds   int           // guarded by all.mu
+}
+
+// maxGetters is how many queues keep a channel of which nothing is held.
+const maxGetters = 64
+
+func (g *gets) getter(queue string) *getter {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	x := g.getters[queue]
+	if x == nil {
+		if len(g.getters) >= maxGetters {
+			g.tidy()
+		}
+		x = &getter{all: g, queue: queue, turn: make(chan struct{}, 1)}
+		g.getters[queue] = x
+	}
+	return x
+}
+
+// tidy forgets the getters that nobody needs; g.mu is held.
+func (g *gets) tidy() {
+	for queue, x := range g.getters {
+		if x.holds > 0 {
+			continue
+		}
+		select {
+		case x.turn <- struct{}{}: // and keeps it: whoever still has x gets a new one
+			delete(g.getters, queue)
+			if ch := x.channel; ch != nil {
+				go ch.Close()
+			}
+			x.conn, x.channel = nil, nil
+			<-x.turn
+		default:
+		}
+	}
+}
+
+// get gets a message over a connection.
+func (x *getter) get(ctx context.Context, conn *connection, autoAck bool) (pocketmq.Delivery, bool, error) {
 	select {
-	case g.turn <- struct{}{}:
+	case x.turn <- struct{}{}:
 	case <-ctx.Done():
 		return pocketmq.Delivery{}, false, ctx.Err()
 	}
 	got := make(chan result, 1)
 	go func() {
-		defer func() { <-g.turn }()
-		d, ok, err := g.ask(conn, autoAck)
+		defer func() { <-x.turn }()
+		d, ok, err := x.ask(conn, autoAck)
 		got <- result{d, ok, err}
 	}()
 	select {
@@ -98,23 +137,24 @@ type result struct {
 	err      error
 }
 
-// ask asks the broker for a message. One goroutine at a time does.
-func (g *getter) ask(conn *connection, autoAck bool) (pocketmq.Delivery, bool, error) {
-	ch, err := g.channelOn(conn)
-	if err != nil {
-		return pocketmq.Delivery{}, false, err
+// ask asks the broker for a message. Whoever calls it has the turn.
+func (x *getter) ask(conn *connection, autoAck bool) (pocketmq.Delivery, bool, error) {
+	if x.conn != conn || x.channel.IsClosed() {
+		ch, err := conn.Channel()
+		if err != nil {
+			return pocketmq.Delivery{}, false, err
+		}
+		x.conn, x.channel = conn, ch
 	}
-	answer, ok, err := ch.Get(g.queue, autoAck)
+	answer, ok, err := x.channel.Get(x.queue, autoAck)
 	if err != nil || !ok {
 		return pocketmq.Delivery{}, false, err
 	}
 	m := fromDelivery(&answer)
 	if !autoAck {
-		g.mu.Lock()
-		g.tags[m] = answer.DeliveryTag
-		g.mu.Unlock()
+		x.all.hold(m, held{x, x.channel, answer.DeliveryTag})
 	}
-	d, err := g.deliver(hook.Got{
+	d, err := x.all.deliver(hook.Got{
 		Message: m, Exchange: answer.Exchange, Key: answer.RoutingKey, Redelivered: answer.Redelivered, MessageCount: int(answer.MessageCount),
 	}, autoAck)
 	if err != nil {
@@ -123,36 +163,26 @@ func (g *getter) ask(conn *connection, autoAck bool) (pocketmq.Delivery, bool, e
 	return d.(pocketmq.Delivery), true, nil
 }
 
-// channelOn returns the channel on a connection, a new one if need be.
-func (g *getter) channelOn(conn *connection) (*amqp.Channel, error) {
-	g.mu.Lock()
-	ch := g.channel
-	usable := g.conn == conn && ch != nil && !ch.IsClosed()
-	g.mu.Unlock()
-	if usable {
-		return ch, nil
-	}
-	ch, err := conn.Channel()
-	if err != nil {
-		return nil, err
-	}
+func (g *gets) hold(m *pocketmq.Message, h held) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.conn, g.channel, g.tags = conn, ch, map[any]uint64{}
-	return ch, nil
+	g.held[m] = h
+	h.getter.holds++
 }
 
-func (g *getter) Settle(outcome uint8, message any) error {
+// Settle is described at hook.Upstream.
+func (g *gets) Settle(outcome uint8, message any) error {
 	g.mu.Lock()
-	tag, ok := g.tags[message]
-	ch := g.channel
-	delete(g.tags, message)
-	g.mu.Unlock()
+	h, ok := g.held[message]
 	if !ok {
+		g.mu.Unlock()
 		return errConnectionLost
 	}
-	return settle(ch, outcome, tag)
+	delete(g.held, message)
+	h.getter.holds--
+	g.mu.Unlock()
+	return settle(h.channel, outcome, h.tag)
 }
 
-// Cancel does nothing: a getter has no consumer.
-func (g *getter) Cancel() {}
+// Cancel does nothing: there is no consumer.
+func (g *gets) Cancel() {}

@@ -153,6 +153,9 @@ type connection struct {
 	idle    []*amqp.Channel
 	shared  map[string]*sharedOutlet // by exchange
 	spare   []*outlet
+
+	calls chan struct{} // holds a token for each call under way
+	alone chan struct{} // holds a token for each outlet of one message
 }
 
 // The time for what the other side must answer at once.
@@ -198,7 +201,7 @@ func (c *config) open(ctx context.Context, network, addr string) (net.Conn, erro
 
 // watch follows what amqp091 tells of the connection.
 func watch(conn *amqp.Connection, config *config) *connection {
-	c := &connection{Connection: conn, config: config, lost: make(chan struct{}), shared: map[string]*sharedOutlet{}}
+	c := &connection{Connection: conn, config: config, lost: make(chan struct{}), shared: map[string]*sharedOutlet{}, alone: make(chan struct{}, maxAlone), calls: make(chan struct{}, maxCalls)}
 	ended := conn.NotifyClose(make(chan *amqp.Error, 1))
 	blocks := conn.NotifyBlocked(make(chan amqp.Blocking, 1))
 	go func() {
@@ -297,8 +300,10 @@ func (c *connection) channel() (*amqp.Channel, error) {
 	return c.Channel()
 }
 
-// maxIdle is how many channels are kept for later.
-const maxIdle = 8
+const (
+	maxCalls = 64 // methods that are called at once
+	maxIdle  = 8  // of their channels, kept for later
+)
 
 func (c *connection) giveChannel(ch *amqp.Channel) {
 	if ch.IsClosed() {

@@ -161,7 +161,11 @@ func (c *Client) publisher(ctx context.Context) (*connection, error) {
 	if _, err := c.control.get(ctx); err != nil {
 		return nil, err
 	}
-	conn, err := c.publishingLink().get(ctx)
+	l, err := c.publishingLink()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := l.get(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -170,14 +174,17 @@ func (c *Client) publisher(ctx context.Context) (*connection, error) {
 
 // publishingLink returns the link for publishing, which those who only consume
 // do without.
-func (c *Client) publishingLink() *link {
+func (c *Client) publishingLink() (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.publishing == nil {
+		if c.ended {
+			return nil, errClosed
+		}
 		c.publishing = newLink(&c.config, "publishing", nil)
 		c.publishing.start(nil)
 	}
-	return c.publishing
+	return c.publishing, nil
 }
 
 // send sends a message once, and returns what waits for the broker's answer.
@@ -190,8 +197,11 @@ func (c *Client) send(ctx context.Context, p *publication) (func(context.Context
 		return conn.sendAlone(ctx, p)
 	}
 	o, err := conn.outletOf(ctx, p.exchange)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case o == nil:
+		return conn.sendAlone(ctx, p)
 	}
 	r, err := o.send(ctx, p)
 	if err != nil {
@@ -389,11 +399,23 @@ type sharedOutlet struct {
 	err    error
 }
 
-// outletOf returns the outlet that the messages to an exchange share.
+// The number of channels of a connection is limited, by 2047 in most RabbitMQs.
+const (
+	maxShared = 256 // exchanges whose messages share an outlet
+	maxAlone  = 512 // outlets of one message
+	maxSpare  = 64  // of these, kept for later
+)
+
+// outletOf returns the outlet that the messages to an exchange share, or nil if
+// there are too many already.
 func (c *connection) outletOf(ctx context.Context, exchange string) (*outlet, error) {
 	for {
 		c.mu.Lock()
 		s := c.shared[exchange]
+		if s == nil && len(c.shared) >= maxShared {
+			c.mu.Unlock()
+			return nil, nil
+		}
 		if s == nil {
 			s = &sharedOutlet{ready: make(chan struct{})}
 			c.shared[exchange] = s
@@ -427,6 +449,19 @@ func (c *connection) outletOf(ctx context.Context, exchange string) (*outlet, er
 
 // takeOutlet returns an outlet for one message, and giveOutlet takes it back.
 func (c *connection) takeOutlet(ctx context.Context) (*outlet, error) {
+	select {
+	case c.alone <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	o, err := c.spareOutlet(ctx)
+	if err != nil {
+		<-c.alone
+	}
+	return o, err
+}
+
+func (c *connection) spareOutlet(ctx context.Context) (*outlet, error) {
 	c.mu.Lock()
 	for n := len(c.spare); n > 0; n = len(c.spare) {
 		o := c.spare[n-1]
@@ -451,6 +486,7 @@ func (c *connection) takeOutlet(ctx context.Context) (*outlet, error) {
 // giveOutlet keeps an outlet for the next message, unless a message is still on
 // it.
 func (c *connection) giveOutlet(o *outlet, clear bool) {
+	defer func() { <-c.alone }()
 	if o.channel.IsClosed() {
 		return
 	}
@@ -464,6 +500,3 @@ func (c *connection) giveOutlet(o *outlet, clear bool) {
 		go o.channel.Close()
 	}
 }
-
-// maxSpare is how many outlets are kept for later.
-const maxSpare = 64

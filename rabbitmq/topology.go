@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"strings"
 	"sync"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -99,6 +100,15 @@ func (t *topology) forgetExchange(name string) {
 	})
 }
 
+// isStream reports whether the client has declared the queue as a stream.
+func (t *topology) isStream(queue string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return isStream(t.queues[queue])
+}
+
+func isStream(q hook.QueueConfig) bool { return q.Arguments["x-queue-type"] == "stream" }
+
 // isAutoDelete reports whether the queue goes with its last consumer.
 func (t *topology) isAutoDelete(queue string) bool {
 	t.mu.Lock()
@@ -155,14 +165,14 @@ func (c *Client) DeclareExchange(ctx context.Context, name, kind string, opts ..
 	if err := hook.CheckName("exchange", name); err != nil {
 		return err
 	}
-	cfg, err := hook.ExchangeOptions(opts)
+	config, err := hook.ExchangeOptions(opts)
+	if err == nil {
+		err = hook.CheckTable("arguments", config.Arguments)
+	}
 	if err != nil {
 		return err
 	}
-	x := exchange{kind, cfg}
-	if err := hook.CheckTable("arguments", x.Arguments); err != nil {
-		return err
-	}
+	x := exchange{kind, config}
 	call := c.call
 	if !isPredeclared(kind) && !x.Passive {
 		call = c.callAside
@@ -170,6 +180,16 @@ func (c *Client) DeclareExchange(ctx context.Context, name, kind string, opts ..
 	err = call(ctx, "declaring an exchange", func(ch *amqp.Channel) error { return x.declare(ch, name) })
 	if err == nil && !x.Passive {
 		c.topology.change(func() { c.topology.exchanges[name] = x })
+	}
+	return unknownKind(err)
+}
+
+// unknownKind makes the error for an unknown kind the same from all RabbitMQs: from
+// 4.3 on it is a failed precondition (EXCH-11).
+func unknownKind(err error) error {
+	var e *pocketmq.Error
+	if errors.As(err, &e) && e.Code == pocketmq.CodePreconditionFailed && strings.Contains(e.Text, " exchange type '") {
+		return hook.Error(pocketmq.ErrInvalid, pocketmq.CodeCommandInvalid, e.Text)
 	}
 	return err
 }
@@ -253,11 +273,14 @@ func (c *Client) DeclareQueue(ctx context.Context, name string, opts ...pocketmq
 func checkQueue(q hook.QueueConfig) error {
 	overflow, said := q.Arguments["x-overflow"]
 	_, bounded := q.Arguments["x-max-length"]
+	if !bounded {
+		_, bounded = q.Arguments["x-max-length-bytes"]
+	}
 	switch {
 	case overflow == pocketmq.Block.String():
 		return notSupported("Overflow(Block): a full queue of RabbitMQ cannot make publishers wait; there are DropHead and RejectPublish")
-	case bounded && !said:
-		return notSupported("MaxLength without Overflow means Block, and a full queue of RabbitMQ cannot make publishers wait; " +
+	case bounded && !said && !isStream(q):
+		return notSupported("a limit without Overflow means Block, and a full queue of RabbitMQ cannot make publishers wait; " +
 			"there are DropHead and RejectPublish")
 	}
 	return hook.CheckTable("arguments", q.Arguments)

@@ -40,45 +40,16 @@ type Dead[T any] struct {
 	Reason Reason
 }
 
-// returned holds the entries that came back, as a heap with the lowest place on
-// top. It is written out because container/heap would box every entry.
-type returned[T any] []Entry[T]
+// before makes the entries that came back a heap with the lowest place on top.
+func (e *Entry[T]) before(o *Entry[T]) bool { return e.Seq < o.Seq }
 
-func (h *returned[T]) push(e Entry[T]) {
-	*h = append(*h, e)
-	s := *h
-	for i := len(s) - 1; i > 0; {
-		parent := (i - 1) / 2
-		if s[parent].Seq < s[i].Seq {
-			return
-		}
-		s[parent], s[i] = s[i], s[parent]
-		i = parent
-	}
+// delayed is an entry that came back and must wait until it may be ready.
+type delayed[T any] struct {
+	entry Entry[T]
+	due   int64
+	order uint64 // among those due at the same time
 }
 
-func (h *returned[T]) pop() Entry[T] {
-	s := *h
-	top, last := s[0], len(s)-1
-	s[0] = s[last]
-	s[last] = Entry[T]{}
-	s = s[:last]
-	for i := 0; ; {
-		least := i
-		for child := 2*i + 1; child <= 2*i+2 && child < len(s); child++ {
-			if s[child].Seq < s[least].Seq {
-				least = child
-			}
-		}
-		if least == i {
-			break
-		}
-		s[i], s[least] = s[least], s[i]
-		i = least
-	}
-	*h = s
-	if last == 0 {
-		*h = nil // an idle queue keeps no heap
-	}
-	return top
+func (d *delayed[T]) before(o *delayed[T]) bool {
+	return d.due < o.due || d.due == o.due && d.order < o.order
 }

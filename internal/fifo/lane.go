@@ -9,7 +9,7 @@ import (
 
 // lane holds what waits of one priority.
 type lane[T any] struct {
-	returned returned[T] // came back; all of a lower place than the ready ones
+	returned heap[Entry[T], *Entry[T]] // came back; all of a lower place than the ready ones
 	ready    ring.Ring[Entry[T]]
 }
 

@@ -20,6 +20,8 @@ type model struct {
 	returns   int   // limit of these; negative = none
 	now       int64
 	levels    byte // of priorities
+	delays    bool
+	delayed   []delayed[int] // in the order in which they are due
 	place     Place
 	first     uint64
 	single    bool // only one consumer gets messages
@@ -94,6 +96,8 @@ func (m *model) fits(v int) bool {
 
 func size(v int) int { return v % 4 }
 
+func delay(returns, _ int, _ bool) int64 { return int64(returns - 1) }
+
 func (m *model) dispatch() {
 	for m.expire(); len(m.waiting) > 0; m.expire() {
 		c := m.next()
@@ -145,14 +149,20 @@ type both struct {
 // newPair returns an empty queue with limits that depend on kind.
 func newPair(kind byte) *pair {
 	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200,
-		place: Place(kind % 3), places: firstPlace}
+		place: Place(kind % 3), delays: kind%5 == 0, places: firstPlace}
 	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Failures: m.returns, Place: m.place, KeepDead: true}
 	if m.bytes >= 0 {
 		limits.Size = size
 	}
+	if m.delays {
+		limits.Delay = delay
+	}
 	p := &pair{q: New[int](limits, nil), m: m}
-	if m.levels > 0 {
+	if m.levels > 0 || m.delays {
 		p.q.SetPrompt()
+	}
+	if m.delays {
+		p.q.At(0)
 	}
 	if m.single {
 		p.q.SetSingle(false)
@@ -169,6 +179,10 @@ func (p *pair) step(op, arg byte) {
 		p.push(arg, arg/8)
 	case 11:
 		p.m.now += int64(arg % 8)
+		for len(p.m.delayed) > 0 && p.m.delayed[0].due <= p.m.now {
+			p.m.replace(p.m.delayed[0].entry)
+			p.m.delayed = p.m.delayed[1:]
+		}
 		if p.q.Timed() {
 			p.q.At(p.m.now)
 		}
@@ -341,16 +355,25 @@ func (p *pair) back(entries []Entry[int]) {
 			p.m.bury(e, DeliveryLimit)
 			continue
 		}
-		switch p.m.place {
-		case ReturnOrder:
-			p.m.first++
-			e.Seq = p.m.first
-		case Back:
-			p.m.places++
-			e.Seq = p.m.places
+		if by := delay(int(e.Returns), 0, false); p.m.delays && by > 0 {
+			p.m.delayed = append(p.m.delayed, delayed[int]{entry: e, due: p.m.now + by})
+			slices.SortStableFunc(p.m.delayed, func(a, b delayed[int]) int { return int(a.due - b.due) })
+			continue
 		}
-		p.m.wait(e)
+		p.m.replace(e)
 	}
+}
+
+func (m *model) replace(e Entry[int]) {
+	switch m.place {
+	case ReturnOrder:
+		m.first++
+		e.Seq = m.first
+	case Back:
+		m.places++
+		e.Seq = m.places
+	}
+	m.wait(e)
 }
 
 func (p *pair) get(arg byte) {
@@ -402,10 +425,10 @@ func (p *pair) rare(arg byte) {
 	p.q.Dispatch()
 	switch {
 	case arg%4 == 0:
-		if n := p.q.Purge(); n != len(p.m.waiting) {
+		if n := p.q.Purge(); n != len(p.m.waiting)+len(p.m.delayed) {
 			panic("Purge differs")
 		}
-		p.m.waiting = nil
+		p.m.waiting, p.m.delayed = nil, nil
 	default:
 		p.q.Trim()
 		for len(p.m.waiting) > p.m.limit || p.m.bytes >= 0 && p.m.weight() > p.m.bytes {
@@ -436,7 +459,7 @@ func (p *pair) compare(look bool) {
 		panic(fmt.Sprintf("dead %v, want %v", dead, p.m.dead))
 	}
 	p.m.dead = nil
-	if p.q.Ready() != len(p.m.waiting) || len(p.q.consumers) != len(p.m.consumers) {
+	if p.q.Ready() != len(p.m.waiting) || p.q.Delayed() != len(p.m.delayed) || len(p.q.consumers) != len(p.m.consumers) {
 		panic("the numbers of messages or consumers differ")
 	}
 	for _, b := range p.both {

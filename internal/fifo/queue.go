@@ -21,8 +21,10 @@ type Queue[T any] struct {
 	unacked int
 	pool    *ring.Pool[Entry[T]]
 
+	delayed heap[delayed[T], *delayed[T]] // came back, and not ready yet
+
 	now    int64 // the time of this step, if timed is set
-	timed  bool  // an entry that expires was pushed
+	timed  bool  // entries expire or are delayed
 	prompt bool  // a lone consumer is no exception any more; see SetPrompt
 	dead   []Dead[T]
 
@@ -51,6 +53,11 @@ type Limits[T any] struct {
 
 	// Place is where messages go that come back.
 	Place Place
+
+	// Delay is for how long a message is not ready that comes back; nil = never. It is
+	// given what the message's Entry says, and whether it comes by Release. Before
+	// there is one the caller calls SetPrompt, and At.
+	Delay func(returns, failures int, released bool) int64
 
 	// KeepDead lets Dead return what died; else it is gone at once.
 	KeepDead bool
@@ -278,12 +285,20 @@ func (q *Queue[T]) SetPrompt() {
 // with At.
 func (q *Queue[T]) Timed() bool { return q.timed }
 
-// At tells the queue the time, which never goes back, and removes what has expired
-// at the head. Only there, as in RabbitMQ: what has expired behind a message that
+// At tells the queue the time, which never goes back. It makes ready what was
+// delayed until now, and removes what has expired at the head. Only there, as in RabbitMQ: what has expired behind a message that
 // has not is still there, but nobody gets it (TTL-4).
 func (q *Queue[T]) At(now int64) {
 	q.now, q.timed = now, true
-	q.expire()
+	if len(q.delayed) == 0 || q.delayed[0].due > now {
+		q.expire()
+		return
+	}
+	for len(q.delayed) > 0 && q.delayed[0].due <= now {
+		d := q.delayed.pop()
+		q.replace(d.entry)
+	}
+	q.Dispatch()
 }
 
 // expire is the last thing that a step does which took the head away.
@@ -296,16 +311,23 @@ func (q *Queue[T]) expire() {
 	}
 }
 
-// NextExpiry is when the message at the head expires, or 0.
-func (q *Queue[T]) NextExpiry() int64 {
+// Next is when At is to be called next: when the message at the head expires, or
+// one is ready that was delayed. 0 is never.
+func (q *Queue[T]) Next() (at int64) {
 	if !q.timed {
 		return 0
 	}
 	if e := q.head(); e != nil {
-		return e.Expires
+		at = e.Expires
 	}
-	return 0
+	if len(q.delayed) > 0 && (at == 0 || q.delayed[0].due < at) {
+		at = q.delayed[0].due
+	}
+	return at
 }
+
+// Delayed is the number of messages that came back and are not ready yet.
+func (q *Queue[T]) Delayed() int { return len(q.delayed) }
 
 // bury ends a message that is not in the queue any more.
 func (q *Queue[T]) bury(e Entry[T], why Reason) {
@@ -403,7 +425,7 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 func (q *Queue[T]) Waits(c *Consumer[T]) bool { return q.Ready() > 0 && !c.OutOfCredit() }
 
 // Pending reports whether messages wait that a consumer will get.
-func (q *Queue[T]) Pending() bool { return q.Ready() > 0 && len(q.consumers) > 0 }
+func (q *Queue[T]) Pending() bool { return q.Ready()+q.Delayed() > 0 && len(q.consumers) > 0 }
 
 // Consumers is the number of consumers.
 func (q *Queue[T]) Consumers() int { return len(q.consumers) }
@@ -492,7 +514,7 @@ func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
 		q.bury(e, DeliveryLimit)
 		return
 	}
-	q.replace(c, e)
+	q.comeBack(c, e, false)
 }
 
 // Release is Return for a message that was not even tried (QQ-6).
@@ -501,11 +523,24 @@ func (q *Queue[T]) Release(c *Consumer[T], e Entry[T]) {
 	if e.Released < math.MaxUint16 {
 		e.Released++
 	}
-	q.replace(c, e)
+	q.comeBack(c, e, true)
+}
+
+// comeBack takes back a message that somebody saw.
+func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], released bool) {
+	q.counts.Returned++
+	q.credit(c, 1) // first the credit, then the message (ACK-11)
+	if delay := q.limits.Delay; delay != nil {
+		if by := delay(int(e.Returns), e.Failures(), released); by > 0 {
+			q.delayed.push(delayed[T]{e, q.now + by, q.counts.Returned})
+			return
+		}
+	}
+	q.replace(e)
 }
 
 // replace puts a message that somebody saw where such messages go.
-func (q *Queue[T]) replace(c *Consumer[T], e Entry[T]) {
+func (q *Queue[T]) replace(e Entry[T]) {
 	switch q.limits.Place {
 	case ReturnOrder:
 		q.first++
@@ -514,22 +549,25 @@ func (q *Queue[T]) replace(c *Consumer[T], e Entry[T]) {
 		q.seq++
 		q.moved++
 		e.Seq = q.seq
-		q.counts.Returned++
-		q.credit(c, 1)
 		q.weigh(&e.Value, 1)
 		*q.laneOf(e.Priority).ready.PushBack() = e
 		return
 	}
-	q.Restore(c, e)
+	q.putBack(e)
+}
+
+// putBack puts a message to its place.
+func (q *Queue[T]) putBack(e Entry[T]) {
+	q.weigh(&e.Value, 1)
+	q.laneOf(e.Priority).returned.push(e)
 }
 
 // Restore puts a message that nobody has seen back to its place, as if it had
 // never been assigned.
 func (q *Queue[T]) Restore(c *Consumer[T], e Entry[T]) {
 	q.counts.Returned++
-	q.credit(c, 1) // first the credit, then the message (ACK-11)
-	q.weigh(&e.Value, 1)
-	q.laneOf(e.Priority).returned.push(e)
+	q.credit(c, 1) // as in comeBack
+	q.putBack(e)
 }
 
 // credit gives n units back to c, which queues up again if it was blocked.
@@ -573,8 +611,9 @@ func (q *Queue[T]) Refuse(v *T) {
 
 // Purge removes all messages that wait and returns their number (QUEUE-29).
 func (q *Queue[T]) Purge() int {
-	n := q.Ready()
+	n := q.Ready() + q.Delayed()
 	q.counts.Purged += uint64(n)
+	q.delayed = nil
 	q.ready.Clear()
 	q.returned = nil
 	q.above = nil
@@ -622,8 +661,8 @@ func (q *Queue[T]) Check() error {
 	for _, died := range n.Dead {
 		left += died
 	}
-	if n.Published-left != uint64(q.Ready()+q.unacked) {
-		return fmt.Errorf("%d published, %d gone, but %d ready and %d unacked", n.Published, left, q.Ready(), q.unacked)
+	if n.Published-left != uint64(q.Ready()+q.Delayed()+q.unacked) {
+		return fmt.Errorf("%d published, %d gone, but %d ready, %d delayed and %d unacked", n.Published, left, q.Ready(), q.Delayed(), q.unacked)
 	}
 	if back := n.Returned + n.Acked + n.Dead[Rejected] + n.Dead[DeliveryLimit]; n.Delivered-back != uint64(q.unacked) {
 		return fmt.Errorf("%d delivered, %d settled, but %d unacked", n.Delivered, back, q.unacked)

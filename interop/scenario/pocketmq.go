@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -52,13 +53,13 @@ func PlayOurs(t *testing.T, s *Scenario, n names, version string) (result Transc
 // ours is a pocketmq in a bubble.
 type ours struct {
 	server  *amqpserver.Server
-	brokers []*pocketmq.Broker
+	brokers map[string]*pocketmq.Broker // by virtual host
 	network *memconn.Listener
 	served  chan struct{}
 }
 
 func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
-	w := &ours{network: memconn.Listen(), served: make(chan struct{})}
+	w := &ours{brokers: map[string]*pocketmq.Broker{}, network: memconn.Listen(), served: make(chan struct{})}
 	opts, err := n.options(w)
 	if err != nil {
 		return nil, err
@@ -71,10 +72,12 @@ func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
 	return w, nil
 }
 
+// broker is that of a virtual host.
 func (w *ours) broker(vhost string) *pocketmq.Broker {
-	b := pocketmq.New(pocketmq.VHost(vhost))
-	w.brokers = append(w.brokers, b)
-	return b
+	if w.brokers[vhost] == nil {
+		w.brokers[vhost] = pocketmq.New(pocketmq.VHost(vhost))
+	}
+	return w.brokers[vhost]
 }
 
 func (w *ours) close() {
@@ -100,7 +103,7 @@ func (n names) options(w *ours) ([]amqpserver.Option, error) {
 		case "vhost":
 			more, err = n.vhostOptions(g, w)
 		case "policy", "operator-policy":
-			err = unavailable("policies")
+			err = n.setPolicy(g, w)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", g.Pos, err)
@@ -112,6 +115,46 @@ func (n names) options(w *ours) ([]amqpserver.Option, error) {
 
 // unavailable is what a scenario needs that pocketmq does not have.
 func unavailable(what string) error { return fmt.Errorf("not available: pocketmq has no %s", what) }
+
+func (n names) setPolicy(g Given, w *ours) error {
+	priority, _, err := g.Options.number("priority")
+	if err != nil {
+		return err
+	}
+	definition, err := tableOf(g.Options.get("definition", "{}"))
+	if err != nil {
+		return err
+	}
+	b := w.brokers[n.vhost(g.Options.get("vhost", "/"))]
+	if b == nil {
+		return errors.New("there is no such virtual host")
+	}
+	p := pocketmq.Policy{
+		Name: g.Name, Pattern: g.Options.get("pattern", ".*"), Definition: definition, Priority: priority,
+		ApplyTo: pocketmq.ApplyTo(g.Options["apply-to"]),
+	}
+	if g.Kind == "operator-policy" {
+		return b.SetOperatorPolicy(p)
+	}
+	return b.SetPolicy(p)
+}
+
+// tableOf reads a JSON object whose values are plain.
+func tableOf(object string) (t pocketmq.Table, err error) {
+	d := json.NewDecoder(strings.NewReader(object))
+	d.UseNumber()
+	if err := d.Decode(&t); err != nil {
+		return nil, err
+	}
+	for key, v := range t {
+		if number, ok := v.(json.Number); ok {
+			if t[key], err = number.Int64(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return t, nil
+}
 
 func (n names) userOption(g Given) ([]amqpserver.Option, error) {
 	opts, err := n.userOptions(g)

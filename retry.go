@@ -1,0 +1,105 @@
+package pocketmq
+
+import "time"
+
+// RetryPolicy says when a message that came back is delivered again; see Retry.
+type RetryPolicy struct {
+	// Min is how long it waits the first time, in whole milliseconds, more than 0.
+	Min time.Duration
+	// Max is how long it waits at most, in whole milliseconds, at least Min; 0 means
+	// any time.
+	Max time.Duration
+	// Exponential makes each time twice as long as the one before. Else each is longer
+	// by Min.
+	Exponential bool
+	// Times is how often it is delivered again. If it comes back then it is dead; see
+	// DeadLetter. 0 means any number.
+	Times int
+}
+
+// Retry makes a message wait that comes back to the queue, because its handler
+// failed, by a Nack with requeue, or because its consumer or session ended without
+// having settled it. Meanwhile it keeps nobody waiting: it is neither ready nor
+// unacked, does not count against MaxLength, is in Stats as Delayed, and leaves with
+// the queue or with PurgeQueue. Then it goes back to its place, so order is
+// kept only among those that did not fail. If it has a TTL that passes meanwhile,
+// it dies when its time to wait is over.
+//
+// Shutdown waits for it if the queue has consumers. RabbitMQ 4.3 has the same, but
+// for Exponential, in quorum queues, as the arguments x-delayed-retry-type, -min and
+// -max.
+func Retry(p RetryPolicy) QueueOption {
+	return queueOption(func(c *queueConfig) {
+		set(&c.args, "x-delayed-retry-type", "all")
+		durationArgument("RetryPolicy.Min", "x-delayed-retry-min", p.Min, 1).queue(c)
+		if p.Max != 0 {
+			durationArgument("RetryPolicy.Max", "x-delayed-retry-max", p.Max, max(1, p.Min.Milliseconds())).queue(c)
+		}
+		if p.Exponential {
+			set(&c.args, "x-delayed-retry-growth", "exponential")
+		}
+		switch {
+		case p.Times < 0:
+			c.err = invalid("RetryPolicy.Times is %d: must not be negative", p.Times)
+		case p.Times > 0:
+			DeliveryLimit(p.Times).queue(c)
+		}
+	})
+}
+
+// retry is a RetryPolicy in force.
+type retry struct {
+	min, max         time.Duration // max 0 = none
+	exponential      bool
+	failed, released bool // which messages wait: those that count against the delivery limit, and others
+}
+
+// retryOf reads the arguments, which are valid.
+func retryOf(args Table) *retry {
+	lowest, _ := integerIn(args, "x-delayed-retry-min")
+	highest, _ := integerIn(args, "x-delayed-retry-max")
+	r := &retry{
+		min: time.Duration(lowest) * time.Millisecond, max: time.Duration(highest) * time.Millisecond,
+		exponential: args["x-delayed-retry-growth"] == "exponential",
+	}
+	switch args["x-delayed-retry-type"] {
+	case "all":
+		r.failed, r.released = true, true
+	case "failed":
+		r.failed = true
+	case "returned":
+		r.released = true
+	default:
+		return nil
+	}
+	if r.min == 0 {
+		return nil
+	}
+	return r
+}
+
+// delay is the fifo's (QQ-20).
+func (r *retry) delay(returns, failures int, released bool) int64 {
+	if released && !r.released || !released && !r.failed {
+		return 0
+	}
+	n := int64(returns)
+	if !r.released {
+		n = int64(failures)
+	}
+	limit := int64(maxTime * time.Millisecond)
+	if r.max > 0 {
+		limit = int64(r.max)
+	}
+	by := int64(r.min)
+	switch {
+	case !r.exponential && n > limit/by:
+		return limit
+	case !r.exponential:
+		return min(n*by, limit)
+	}
+	for ; n > 1 && by < limit; n-- {
+		by *= 2
+	}
+	return min(by, limit)
+}
