@@ -66,6 +66,15 @@
 // ring of handlers that feed each other. Let such a Publish have a context with
 // a deadline, or the queue a policy other than [Block].
 //
+// # Time and failure
+//
+// A message expires after its Expiration or the queue's [MessageTTL], a queue that
+// nobody uses after [Expires]. What expires, is rejected, is dropped because the
+// queue is full, or came back more often than [DeliveryLimit] allows, goes to the
+// [DeadLetter] exchange, with the header x-death, if the queue has one. With
+// [Retry] a message that failed is delivered again after a pause that grows. What
+// waits in a queue without consumers, also to expire, is lost with the broker.
+//
 // # Ending
 //
 // Cancelling the context of Consume or Handle, or Cancel, ends one consumer; a
@@ -79,6 +88,13 @@
 // To stop on a signal, give Handle a context that the signal does not end, and
 // call Shutdown, with a time limit, after the signal. If the signal's context is
 // given to Handle, the consumer ends first, and its queue is lost.
+//
+// # Other processes
+//
+// Code that depends on [Client] can use a RabbitMQ instead of a Broker: [Open]
+// chooses by URL, and the package rabbitmq has the client, with the same consumers
+// and errors. docs/OUTGROW.md says what changes. The package forward moves messages
+// between the two, and brokertest checks that a Client keeps what is promised here.
 //
 // # Testing
 //

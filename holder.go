@@ -118,7 +118,7 @@ func (h *holder) holds(tag uint64) bool {
 // quicker than making a Delivery and copying it.
 func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 	it := &e.Value
-	if d.Message = it.msg; h.queue.defaults.quorum {
+	if d.Message = it.msg; h.queue.quorum {
 		d.Message = h.queue.counted(e)
 	}
 	d.Exchange = it.exchange.name

@@ -64,7 +64,7 @@ func (w where) checkQuorum(c queueConfig) error {
 func (q *queue) checkDelete(c deleteConfig) error {
 	flag := ""
 	switch {
-	case !q.defaults.quorum:
+	case !q.quorum:
 		return nil
 	case c.ifUnused:
 		flag = "if-unused"
@@ -79,7 +79,7 @@ func (q *queue) checkDelete(c deleteConfig) error {
 // checkGet refuses what would go past the single active consumer of a quorum queue
 // (QQ-15).
 func (q *queue) checkGet() error {
-	if !q.defaults.quorum || q.args["x-single-active-consumer"] != true {
+	if !q.quorum || q.args["x-single-active-consumer"] != true {
 		return nil
 	}
 	return newError(ErrResourceLocked, CodeResourceLocked,

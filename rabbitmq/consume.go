@@ -312,8 +312,6 @@ func (s *subscription) Settle(outcome uint8, message any) error {
 	s.mu.Lock()
 	tag, ok := s.tags[message]
 	ch := s.channel
-	delete(s.tags, message)
-	last := s.over && len(s.tags) == 0
 	s.mu.Unlock()
 	if !ok {
 		return errConnectionLost
@@ -322,6 +320,10 @@ func (s *subscription) Settle(outcome uint8, message any) error {
 		outcome = hook.Acked // nothing else exists there, and RabbitMQ 3 closes the connection
 	}
 	err := settle(ch, outcome, tag)
+	s.mu.Lock()
+	delete(s.tags, message) // not before it is sent: without tags the channel may be closed
+	last := s.over && len(s.tags) == 0
+	s.mu.Unlock()
 	if last {
 		s.release()
 	}

@@ -174,14 +174,16 @@ func (g *gets) hold(m *pocketmq.Message, h held) {
 func (g *gets) Settle(outcome uint8, message any) error {
 	g.mu.Lock()
 	h, ok := g.held[message]
+	g.mu.Unlock()
 	if !ok {
-		g.mu.Unlock()
 		return errConnectionLost
 	}
+	err := settle(h.channel, outcome, h.tag)
+	g.mu.Lock()
 	delete(g.held, message)
-	h.getter.holds--
+	h.getter.holds-- // not before it is sent: without any the channel may be closed
 	g.mu.Unlock()
-	return settle(h.channel, outcome, h.tag)
+	return err
 }
 
 // Cancel does nothing: there is no consumer.

@@ -151,9 +151,7 @@ func parseSend(client string, channel uint16, words []string) (action, error) {
 	case "header":
 		err = a.parseHeader(words[1:])
 	case "body":
-		var b []byte
-		b, err = octets(words[1:])
-		a.frames = wire.AppendFrame(nil, wire.FrameBody, channel, b)
+		err = a.parseBody(words[1:])
 	case "method":
 		if len(words) < 2 {
 			return nil, fmt.Errorf("expected: method NAME")
@@ -256,6 +254,21 @@ func (a *send) parseFrame(words []string) error {
 	a.frames = wire.AppendFrame(nil, uint8(kind), a.channel, payload)
 	a.frames[len(a.frames)-1] = byte(end)
 	return nil
+}
+
+// parseBody reads a body frame: OCTETS, or size=N.
+func (a *send) parseBody(words []string) error {
+	var body []byte
+	var err error
+	if len(words) == 1 && strings.HasPrefix(words[0], "size=") {
+		var content publish
+		_, err = content.parse(assignments(words))
+		body = content.body
+	} else {
+		body, err = octets(words)
+	}
+	a.frames = wire.AppendFrame(nil, wire.FrameBody, a.channel, body)
+	return err
 }
 
 // parseHeader reads a content header: class=N weight=N size=OCTETS PROPERTY=... extra=HEX.

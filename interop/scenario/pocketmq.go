@@ -116,46 +116,6 @@ func (n names) options(w *ours) ([]amqpserver.Option, error) {
 // unavailable is what a scenario needs that pocketmq does not have.
 func unavailable(what string) error { return fmt.Errorf("not available: pocketmq has no %s", what) }
 
-func (n names) setPolicy(g Given, w *ours) error {
-	priority, _, err := g.Options.number("priority")
-	if err != nil {
-		return err
-	}
-	definition, err := tableOf(g.Options.get("definition", "{}"))
-	if err != nil {
-		return err
-	}
-	b := w.brokers[n.vhost(g.Options.get("vhost", "/"))]
-	if b == nil {
-		return errors.New("there is no such virtual host")
-	}
-	p := pocketmq.Policy{
-		Name: g.Name, Pattern: g.Options.get("pattern", ".*"), Definition: definition, Priority: priority,
-		ApplyTo: pocketmq.ApplyTo(g.Options["apply-to"]),
-	}
-	if g.Kind == "operator-policy" {
-		return b.SetOperatorPolicy(p)
-	}
-	return b.SetPolicy(p)
-}
-
-// tableOf reads a JSON object whose values are plain.
-func tableOf(object string) (t pocketmq.Table, err error) {
-	d := json.NewDecoder(strings.NewReader(object))
-	d.UseNumber()
-	if err := d.Decode(&t); err != nil {
-		return nil, err
-	}
-	for key, v := range t {
-		if number, ok := v.(json.Number); ok {
-			if t[key], err = number.Int64(); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return t, nil
-}
-
 func (n names) userOption(g Given) ([]amqpserver.Option, error) {
 	opts, err := n.userOptions(g)
 	return []amqpserver.Option{amqpserver.User(n.user(g.Name), g.Options.get("password", g.Name), opts...)}, err
@@ -193,6 +153,43 @@ func (n names) vhostOptions(g Given, w *ours) ([]amqpserver.Option, error) {
 		opts = append(opts, amqpserver.VHost(n.vhost(g.Name), w.broker(n.vhost(g.Name))))
 	}
 	return opts, cmp.Or(err1, err2)
+}
+
+func (n names) setPolicy(g Given, w *ours) error {
+	definition, err := parseDefinition(g.Options.get("definition", "{}"))
+	if err != nil {
+		return err
+	}
+	priority, _, err := g.Options.number("priority")
+	if err != nil {
+		return err
+	}
+	b := w.broker(n.vhost(g.Options.get("vhost", "/")))
+	set := map[string]func(pocketmq.Policy) error{"policy": b.SetPolicy, "operator-policy": b.SetOperatorPolicy}[g.Kind]
+	return set(pocketmq.Policy{
+		Name: g.Name, Pattern: g.Options.get("pattern", ".*"), Definition: definition, Priority: priority,
+		ApplyTo: pocketmq.ApplyTo(g.Options.get("apply-to", "all")),
+	})
+}
+
+// parseDefinition reads JSON, with integers for numbers.
+func parseDefinition(s string) (pocketmq.Table, error) {
+	d := json.NewDecoder(strings.NewReader(s))
+	d.UseNumber()
+	var t pocketmq.Table
+	if err := d.Decode(&t); err != nil {
+		return nil, fmt.Errorf("definition=%s: %w", s, err)
+	}
+	for key, v := range t {
+		if number, ok := v.(json.Number); ok {
+			n, err := number.Int64()
+			if err != nil {
+				return nil, fmt.Errorf("definition=%s: %w", s, err)
+			}
+			t[key] = n
+		}
+	}
+	return t, nil
 }
 
 func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
