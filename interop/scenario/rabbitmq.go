@@ -230,11 +230,21 @@ func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step
 			same = equal(a.lines(), expected(step))
 			return same
 		})
+		if s.Global {
+			if err := r.endAlarms(); err != nil {
+				return t, err
+			}
+		}
 		if same && t.Err == nil {
 			break
 		}
 	}
 	return t, nil
+}
+
+// endAlarms ends what a scenario that came to an early end has left behind.
+func (r *RabbitMQ) endAlarms() error {
+	return r.eval("[rabbit_alarm:clear_alarm({resource_limit, Source, node()}) || Source <- [memory, disk]], ok.")
 }
 
 // theirs is RabbitMQ, as patient as it takes.
@@ -309,5 +319,5 @@ func (w *theirs) alarm(raise bool, of string) error {
 	if !raise {
 		alarm = fmt.Sprintf("{resource_limit, %s, node()}", of)
 	}
-	return w.eval("alarm_handler:%s(%s).", verb, alarm)
+	return w.eval("rabbit_alarm:%s(%s).", verb, alarm)
 }
