@@ -103,6 +103,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 	}
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
+		if s.quorum && s.version < v4_0 {
+			s.deliveryLimit = max(0, s.deliveryLimit) // below 0 is no limit since 4.0 (ARGS-17)
+		}
 	}
 	if n, ok := integerIn(args, "x-max-priority"); ok {
 		s.maxPriority = uint8(n)
