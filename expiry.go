@@ -31,7 +31,9 @@ func (q *queue) expiry(m *Message) int64 {
 // step. q.mu is held.
 func (q *queue) startTime() (now int64) {
 	if !q.fifo.Timed() {
-		q.setPrompt()
+		q.setEager(eagerTimed, true) // before it collects, as in wait
+		q.collect()
+		q.fifo.SetPrompt()
 	}
 	now = q.broker.now()
 	q.fifo.At(now)

@@ -104,7 +104,7 @@ const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
 	eagerWaiters              // publishers wait for room
 	eagerDraining             // Shutdown waits for the queue to run empty
-	eagerPrompt               // it matters when a message is assigned: see setPrompt
+	eagerTimed                // messages expire: one is safe from the moment when there is credit for it
 )
 
 // waiter is a publisher that waits for room in a queue.
@@ -127,7 +127,7 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 		q.log = stream.New[item](s.Retention)
 	}
 	if q.settings.maxPriority > 0 {
-		q.setPrompt()
+		q.fifo.SetPrompt()
 	}
 	if q.settings.retry != nil {
 		q.startTime()
@@ -194,6 +194,9 @@ func (q *queue) put(it *item) {
 	if q.log != nil {
 		q.append(it)
 		return
+	}
+	if q.settings.maxPriority > 0 {
+		q.collect() // it overtakes what waits, but nothing that a consumer has credit for (PRIO-5)
 	}
 	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
 }
@@ -313,15 +316,6 @@ func (q *queue) resolveWaiters() {
 	}
 	q.waiters = nil
 	q.setEager(eagerWaiters, false)
-}
-
-// setPrompt is for a queue in which it matters when a message is assigned: because
-// messages expire, or overtake others. The flag comes first: an ack either is
-// collected here or sees the flag. q.mu is held.
-func (q *queue) setPrompt() {
-	q.setEager(eagerPrompt, true)
-	q.collect()
-	q.fifo.SetPrompt()
 }
 
 // setEager changes q.eager; q.mu is held.

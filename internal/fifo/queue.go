@@ -177,7 +177,8 @@ func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	c := q.lone
 	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
-			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority})
+			*c.inbox.PushBack() = Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}
+			return q.assigned(c, 0)
 		}
 	}
 	l := &q.lane
@@ -209,14 +210,14 @@ func (q *Queue[T]) TryPush(v *T, expires int64, priority uint8) (wake *Consumer[
 		return nil, false
 	}
 	q.seq++
-	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}), true
+	*c.inbox.PushBack() = Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}
+	return q.assigned(c, 0), true
 }
 
-// assign gives an entry to a consumer that has paid for it, and returns the
-// consumer if it must be woken.
-func (q *Queue[T]) assign(c *Consumer[T], e *Entry[T]) *Consumer[T] {
-	q.delivered(e)
-	*c.inbox.PushBack() = *e
+// assigned counts an entry that was put into the inbox of a consumer that has paid
+// for it, and returns the consumer if it must be woken.
+func (q *Queue[T]) assigned(c *Consumer[T], returns uint32) *Consumer[T] {
+	q.delivered(returns)
 	if !c.idle {
 		return nil
 	}
@@ -224,10 +225,10 @@ func (q *Queue[T]) assign(c *Consumer[T], e *Entry[T]) *Consumer[T] {
 	return c
 }
 
-func (q *Queue[T]) delivered(e *Entry[T]) {
+func (q *Queue[T]) delivered(returns uint32) {
 	q.unacked++
 	q.counts.Delivered++
-	if e.Returns > 0 {
+	if returns > 0 {
 		q.counts.Redelivered++
 	}
 }
@@ -244,8 +245,9 @@ func (q *Queue[T]) Dispatch() {
 		if c == nil {
 			return
 		}
-		e := q.pop()
-		if c = q.assign(c, &e); c != nil {
+		e := c.inbox.PushBack()
+		q.popTo(e)
+		if c = q.assigned(c, e.Returns); c != nil {
 			q.woken = append(q.woken, c)
 		}
 	}
@@ -260,14 +262,19 @@ func (q *Queue[T]) head() *Entry[T] {
 	return q.lane.head()
 }
 
-// pop removes the entry at the head.
-func (q *Queue[T]) pop() (e Entry[T]) {
+// popTo removes the entry at the head, and sets e to it.
+func (q *Queue[T]) popTo(e *Entry[T]) {
 	if q.above != nil && q.above.len > 0 {
-		e = q.above.pop()
+		q.above.popTo(e)
 	} else {
-		e = q.lane.pop()
+		q.lane.popTo(e)
 	}
 	q.weigh(&e.Value, -1)
+}
+
+// pop is popTo for those who do not know yet what to do with it.
+func (q *Queue[T]) pop() (e Entry[T]) {
+	q.popTo(&e)
 	return e
 }
 
@@ -458,7 +465,7 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 			e := q.returned.pop()
 			c.unacked++
 			q.weigh(&e.Value, -1)
-			q.delivered(&e)
+			q.delivered(e.Returns)
 			*batch.PushBack() = e
 		}
 		return
@@ -484,7 +491,7 @@ func (q *Queue[T]) Get() (Entry[T], bool) {
 		return Entry[T]{}, false
 	}
 	e := q.pop()
-	q.delivered(&e)
+	q.delivered(e.Returns)
 	q.expire()
 	return e, true
 }
