@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 	"github.com/pocketmq/pocketmq/internal/ring"
@@ -33,11 +32,11 @@ type queue struct {
 	autoDelete bool
 	quorum     bool
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
+	wire       bool     // declared over a connection
+	version    version  // of RabbitMQ that it behaves like
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
 	defaults   *settings // of whoever declared it, where its arguments are silent
-	wire       bool      // declared over a connection
-	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
 
@@ -64,12 +63,7 @@ type queue struct {
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
 
 	outbox *outbox // of dead letters; nil until there is one
-
-	// See expiry.go.
-	timer       *time.Timer // fires when a message expires or has waited; nil until it is needed
-	timerAt     int64       // when it fires; 0 = it is not set
-	endTimer    *time.Timer // fires when the queue expires; nil until it is needed
-	unusedUntil int64       // when that is
+	timers *timers // nil until one is needed
 }
 
 // store is where a queue keeps its messages, as the consumers see it.

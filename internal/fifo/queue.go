@@ -14,19 +14,14 @@ type Queue[T any] struct {
 	lane[T]           // what waits with priority 0
 	above   *lanes[T] // and with higher ones; nil = never any
 	seq     uint64    // the last place that was given away
-	first   uint64    // the last place that was given away in ReturnOrder
-	moved   uint64    // how many places were given away for Back
 	limits  Limits[T]
 	bytes   int64 // of the messages that wait, if they are limited
 	unacked int
 	pool    *ring.Pool[Entry[T]]
 
-	delayed heap[delayed[T], *delayed[T]] // came back, and not ready yet
-
 	now    int64 // the time of this step, if timed is set
 	timed  bool  // entries expire or are delayed
 	prompt bool  // a lone consumer is no exception any more; see SetPrompt
-	dead   []Dead[T]
 
 	consumers []*Consumer[T] // in the order in which they subscribed
 	lone      *Consumer[T]   // the only consumer, if there is one, it has no gate, and the queue is not prompt
@@ -35,6 +30,23 @@ type Queue[T any] struct {
 	woken     []*Consumer[T]
 
 	counts Counts
+	rare   *rare[T] // nil = never needed; see rarely
+}
+
+// rare is what most queues never need.
+type rare[T any] struct {
+	first   uint64                        // the last place that was given away in ReturnOrder
+	moved   uint64                        // how many places were given away for Back
+	delayed heap[delayed[T], *delayed[T]] // came back, and not ready yet
+	dead    []Dead[T]
+}
+
+// rarely returns q.rare, for a change of it.
+func (q *Queue[T]) rarely() *rare[T] {
+	if q.rare == nil {
+		q.rare = new(rare[T])
+	}
+	return q.rare
 }
 
 // Limits bound what a queue holds. Entries that come back may exceed them, as
@@ -157,7 +169,10 @@ func (q *Queue[T]) Over() bool {
 // Counts returns the running totals.
 func (q *Queue[T]) Counts() Counts {
 	n := q.counts
-	n.Published = q.seq - firstPlace - q.moved
+	n.Published = q.seq - firstPlace
+	if q.rare != nil {
+		n.Published -= q.rare.moved
+	}
 	return n
 }
 
@@ -297,13 +312,12 @@ func (q *Queue[T]) Timed() bool { return q.timed }
 // has not is still there, but nobody gets it (TTL-4).
 func (q *Queue[T]) At(now int64) {
 	q.now, q.timed = now, true
-	if len(q.delayed) == 0 || q.delayed[0].due > now {
+	if next := q.nextDelayed(); next == nil || next.due > now {
 		q.expire()
 		return
 	}
-	for len(q.delayed) > 0 && q.delayed[0].due <= now {
-		d := q.delayed.pop()
-		q.replace(d.entry)
+	for next := q.nextDelayed(); next != nil && next.due <= now; next = q.nextDelayed() {
+		q.replace(q.rare.delayed.pop().entry)
 	}
 	q.Dispatch()
 }
@@ -327,28 +341,45 @@ func (q *Queue[T]) Next() (at int64) {
 	if e := q.head(); e != nil {
 		at = e.Expires
 	}
-	if len(q.delayed) > 0 && (at == 0 || q.delayed[0].due < at) {
-		at = q.delayed[0].due
+	if next := q.nextDelayed(); next != nil && (at == 0 || next.due < at) {
+		at = next.due
 	}
 	return at
 }
 
 // Delayed is the number of messages that came back and are not ready yet.
-func (q *Queue[T]) Delayed() int { return len(q.delayed) }
+func (q *Queue[T]) Delayed() int {
+	if q.rare == nil {
+		return 0
+	}
+	return len(q.rare.delayed)
+}
+
+// nextDelayed returns the one of these that is ready first, or nil.
+func (q *Queue[T]) nextDelayed() *delayed[T] {
+	if q.Delayed() == 0 {
+		return nil
+	}
+	return &q.rare.delayed[0]
+}
 
 // bury ends a message that is not in the queue any more.
 func (q *Queue[T]) bury(e Entry[T], why Reason) {
 	q.counts.Dead[why]++
 	if q.limits.KeepDead {
-		q.dead = append(q.dead, Dead[T]{e, why})
+		r := q.rarely()
+		r.dead = append(r.dead, Dead[T]{e, why})
 	}
 }
 
 // Dead returns the messages that died since it was called last, in the order in
 // which they did. They are the caller's.
 func (q *Queue[T]) Dead() []Dead[T] {
-	d := q.dead
-	q.dead = nil
+	if q.rare == nil {
+		return nil
+	}
+	d := q.rare.dead
+	q.rare.dead = nil
 	return d
 }
 
@@ -539,7 +570,7 @@ func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], released bool) {
 	q.credit(c, 1) // first the credit, then the message (ACK-11)
 	if delay := q.limits.Delay; delay != nil {
 		if by := delay(int(e.Returns), e.Failures(), released); by > 0 {
-			q.delayed.push(delayed[T]{e, q.now + by, q.counts.Returned})
+			q.rarely().delayed.push(delayed[T]{e, q.now + by, q.counts.Returned})
 			return
 		}
 	}
@@ -550,11 +581,12 @@ func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], released bool) {
 func (q *Queue[T]) replace(e Entry[T]) {
 	switch q.limits.Place {
 	case ReturnOrder:
-		q.first++
-		e.Seq = q.first
+		r := q.rarely()
+		r.first++
+		e.Seq = r.first
 	case Back:
 		q.seq++
-		q.moved++
+		q.rarely().moved++
 		e.Seq = q.seq
 		q.weigh(&e.Value, 1)
 		*q.laneOf(e.Priority).ready.PushBack() = e
@@ -612,7 +644,8 @@ func (q *Queue[T]) Trim() {
 // Refuse lets a message die that is not let in, which no counter counts.
 func (q *Queue[T]) Refuse(v *T) {
 	if q.limits.KeepDead {
-		q.dead = append(q.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength})
+		r := q.rarely()
+		r.dead = append(r.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength})
 	}
 }
 
@@ -620,7 +653,9 @@ func (q *Queue[T]) Refuse(v *T) {
 func (q *Queue[T]) Purge() int {
 	n := q.Ready() + q.Delayed()
 	q.counts.Purged += uint64(n)
-	q.delayed = nil
+	if q.rare != nil {
+		q.rare.delayed = nil
+	}
 	q.ready.Clear()
 	q.returned = nil
 	q.above = nil
