@@ -62,7 +62,7 @@ func (q *queue) cancelAll() {
 
 // version is a version of RabbitMQ, where they differ in what the core does. The
 // Go API follows 4.0, and a connection its server's compatibility level.
-type version int
+type version int8
 
 const (
 	noVersion version = iota - 1 // of a binding that was made by the Go API
