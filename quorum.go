@@ -17,7 +17,7 @@ func (c *queueConfig) quorumSettings(s settings) *settings {
 	}
 	switch c.version { // QQ-10
 	case v4_0:
-		s.maxPriority = 1
+		s.maxPriority, s.highTurns = 1, 2
 	case v4_3:
 		s.maxPriority = 31
 	}

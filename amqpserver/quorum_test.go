@@ -131,6 +131,27 @@ func TestQuorumQueuesWithoutALimitPutReturnsAtTheBack(t *testing.T) { // QQ-9, Q
 	})
 }
 
+// A limit below 0 is as good as 0 in 3.10, and none since 4.0.
+func TestQuorumQueuesWithANegativeLimit(t *testing.T) { // ARGS-17
+	for v, dropped := range map[amqpserver.Compatibility]bool{amqpserver.V3_10: true, amqpserver.V4_0: false} {
+		t.Run(v.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				c.quorum("q", wire.Table{"x-delivery-limit": int32(-1)})
+				c.publish(1, "", "q", "x")
+				got, _ := c.counted("q")
+				c.send(1, &wire.BasicReject{DeliveryTag: got.DeliveryTag, Requeue: true})
+				if dropped {
+					expectEmpty(c, "q")
+					return
+				}
+				_, text := c.counted("q")
+				require.Equal(t, "x 1", text)
+			}, amqpserver.Compat(v))
+		})
+	}
+}
+
 func TestWhatQuorumQueuesRefuse(t *testing.T) { // QQ-13 to QQ-16
 	compare(t, func(t *testing.T, s *server) {
 		const q = "core-qq-refuses"

@@ -24,7 +24,7 @@ func (c *conn) write() {
 				return
 			}
 			c.out.done(frames)
-			beat.sent = true
+			beat.wrote()
 			continue
 		}
 		if finished || c.dropped() {
@@ -46,6 +46,7 @@ type heart struct {
 	interval time.Duration
 	sent     bool // something was sent since the last look
 	begun    bool // there was a look; what the handshake sent does not count
+	beating  bool // a heartbeat is to be sent; it does not count either
 }
 
 func (h *heart) start(interval time.Duration) {
@@ -57,12 +58,16 @@ func (h *heart) start(interval time.Duration) {
 }
 
 func (h *heart) expired(o *output) {
-	if !h.sent || !h.begun {
+	h.beating = !h.sent || !h.begun
+	if h.beating {
 		o.heartbeat()
 	}
 	h.sent, h.begun = false, true
 	h.timer.Reset(h.interval)
 }
+
+// wrote is called when something was sent.
+func (h *heart) wrote() { h.sent, h.beating = !h.beating, false }
 
 func (h *heart) stop() {
 	if h.timer != nil {

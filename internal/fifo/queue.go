@@ -11,11 +11,13 @@ import (
 
 // Queue is the state of one queue. Make it with New.
 type Queue[T any] struct {
-	lane[T]           // what waits with priority 0
-	above   *lanes[T] // and with higher ones; nil = never any
-	seq     uint64    // the last place that was given away
-	first   uint64    // the last place that was given away in ReturnOrder
-	moved   uint64    // how many places were given away for Back
+	lane[T]                           // what waits with priority 0
+	above   *lanes[T]                 // and with higher ones; nil = never any
+	front   heap[Entry[T], *Entry[T]] // came back in ReturnOrder
+	taken   int                       // messages taken since priority 0 had its turn; see Limits.Weight
+	seq     uint64                    // the last place that was given away
+	first   uint64                    // the last place that was given away in ReturnOrder
+	moved   uint64                    // how many places were given away for Back
 	limits  Limits[T]
 	bytes   int64 // of the messages that wait, if they are limited
 	unacked int
@@ -54,6 +56,11 @@ type Limits[T any] struct {
 	// Place is where messages go that come back.
 	Place Place
 
+	// Weight is how many messages are taken before it is the turn of priority 0, though
+	// one of a higher priority waits, too; 0 = it has none. What came back in
+	// ReturnOrder takes no part in this.
+	Weight int
+
 	// Delay is for how long a message is not ready that comes back; nil = never. It is
 	// given what the message's Entry says, and whether it comes by Release. Before
 	// there is one the caller calls SetPrompt, and At.
@@ -69,7 +76,7 @@ type Place uint8
 // The places.
 const (
 	Original    Place = iota // before everything that was put in later (ACK-9)
-	ReturnOrder              // before all that never left, in the order in which they come back (QQ-9)
+	ReturnOrder              // before all that never left, whatever its priority, in the order in which they come back (QQ-9)
 	Back                     // behind all others (QQ-9)
 )
 
@@ -116,6 +123,9 @@ func (q *Queue[T]) weighAll() (n int64) {
 			n += int64(q.limits.Size(l.returned[i].Value))
 		}
 	}
+	for i := range q.front {
+		n += int64(q.limits.Size(q.front[i].Value))
+	}
 	return n
 }
 
@@ -129,7 +139,7 @@ func (q *Queue[T]) weigh(v *T, by int64) {
 // Ready is the number of messages that wait for a consumer, as AMQP counts
 // them: unacked ones are not ready.
 func (q *Queue[T]) Ready() int {
-	n := q.ready.Len() + len(q.returned)
+	n := q.lane.len() + len(q.front)
 	if q.above != nil {
 		n += q.above.len
 	}
@@ -177,6 +187,7 @@ func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	c := q.lone
 	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
+			q.take()
 			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority})
 		}
 	}
@@ -209,6 +220,7 @@ func (q *Queue[T]) TryPush(v *T, expires int64, priority uint8) (wake *Consumer[
 		return nil, false
 	}
 	q.seq++
+	q.take()
 	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}), true
 }
 
@@ -253,22 +265,46 @@ func (q *Queue[T]) Dispatch() {
 
 // head returns the entry at the head, or nil.
 func (q *Queue[T]) head() *Entry[T] {
-	if q.above != nil && q.above.len > 0 {
+	switch {
+	case len(q.front) > 0:
+		return &q.front[0]
+	case q.isAbove():
 		top, _ := q.above.top()
 		return top.head()
 	}
 	return q.lane.head()
 }
 
+// isAbove reports whether the next message that is not in front is one of a
+// priority above 0.
+func (q *Queue[T]) isAbove() bool {
+	if q.above == nil || q.above.len == 0 {
+		return false
+	}
+	return q.limits.Weight == 0 || q.taken < q.limits.Weight || q.lane.len() == 0
+}
+
 // pop removes the entry at the head.
 func (q *Queue[T]) pop() (e Entry[T]) {
-	if q.above != nil && q.above.len > 0 {
+	switch {
+	case len(q.front) > 0:
+		e = q.front.pop()
+	case q.isAbove():
 		e = q.above.pop()
-	} else {
+		q.take()
+	default:
 		e = q.lane.pop()
+		q.take()
 	}
 	q.weigh(&e.Value, -1)
 	return e
+}
+
+// take counts a message that is taken, for Limits.Weight.
+func (q *Queue[T]) take() {
+	if q.taken++; q.taken > q.limits.Weight {
+		q.taken = 0
+	}
 }
 
 // SetPrompt makes the queue assign messages to a lone consumer as it does to
@@ -453,11 +489,10 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	if c.Prefetch > 0 {
 		n = min(n, c.Prefetch-c.unacked)
 	}
-	if len(q.returned) > 0 {
-		for ; n > 0 && len(q.returned) > 0; n-- {
-			e := q.returned.pop()
+	if len(q.front)+len(q.returned) > 0 {
+		for ; n > 0 && len(q.front)+len(q.returned) > 0; n-- {
+			e := q.pop()
 			c.unacked++
-			q.weigh(&e.Value, -1)
 			q.delivered(&e)
 			*batch.PushBack() = e
 		}
@@ -559,6 +594,10 @@ func (q *Queue[T]) replace(e Entry[T]) {
 // putBack puts a message to its place.
 func (q *Queue[T]) putBack(e Entry[T]) {
 	q.weigh(&e.Value, 1)
+	if e.Seq < firstPlace {
+		q.front.push(e)
+		return
+	}
 	q.laneOf(e.Priority).returned.push(e)
 }
 
@@ -616,6 +655,7 @@ func (q *Queue[T]) Purge() int {
 	q.delayed = nil
 	q.ready.Clear()
 	q.returned = nil
+	q.front = nil
 	q.above = nil
 	q.bytes = 0
 	return n
