@@ -25,7 +25,7 @@ func Random(t *testing.T, seed uint64, steps int, n names, version string) *Scen
 		g.s.Steps = append(g.s.Steps, Step{Pos: g.s.Pos, Lines: []string{line}})
 	}
 	compat, _ := compatOf(version)
-	for len(g.s.Steps) < steps {
+	for tries := 0; len(g.s.Steps) < steps && tries < steps; tries++ { // what only chance can follow ends here
 		g.chance, g.unsettled, g.repair, g.transactional = newChance(), map[string][]int{}, nil, map[string]bool{}
 		synctest.Test(t, func(t *testing.T) {
 			w, err := newPocketMQ(n, compat)
@@ -34,7 +34,10 @@ func Random(t *testing.T, seed uint64, steps int, n names, version string) *Scen
 				return
 			}
 			defer w.close()
-			play(g.s, w, n, nil, func(i int, a Answers) bool { return g.next(i, a, steps) })
+			played := play(g.s, w, n, nil, func(i int, a Answers) bool { return g.next(i, a, steps) })
+			if played.Err != nil {
+				t.Fatal(played.Err)
+			}
 		})
 	}
 	return g.s
