@@ -79,6 +79,7 @@ type store interface {
 	Ack(c *fifo.Consumer[item], n int)
 	Reject(c *fifo.Consumer[item], e entry)
 	Return(c *fifo.Consumer[item], e entry)
+	Lose(c *fifo.Consumer[item], e entry)
 	Release(c *fifo.Consumer[item], e entry)
 	Restore(c *fifo.Consumer[item], e entry)
 	Woken() []*fifo.Consumer[item]

@@ -127,6 +127,13 @@ func TestQuorumQueuesWithoutALimitPutReturnsAtTheBack(t *testing.T) { // QQ-9, Q
 			_, text := c.counted(q)
 			require.Equal(t, want, text)
 		}
+		call[*wire.ChannelCloseOk](c, 1, &wire.ChannelClose{})
+		c.openChannel(1)
+		c.publish(1, "", q, "3")
+		for _, want := range []string{"1 1", "2 1", "0 2", "3 0"} {
+			_, text := c.counted(q)
+			require.Equal(t, want, text, "what a lost channel had comes first")
+		}
 		call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: q})
 	})
 }

@@ -361,7 +361,7 @@ func (q *Queue[T]) At(now int64) {
 		return
 	}
 	for next := q.nextDelayed(); next != nil && next.due <= now; next = q.nextDelayed() {
-		q.replace(q.rare.delayed.pop().entry)
+		q.replace(q.rare.delayed.pop().entry, q.limits.Place)
 	}
 	q.Dispatch()
 }
@@ -588,14 +588,26 @@ func (q *Queue[T]) Reject(c *Consumer[T], e Entry[T]) {
 
 // Return puts a message that was handed out back to its place, as a redelivery,
 // unless it has come back too often (QQ-7).
-func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
+func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) { q.failed(c, e, q.limits.Place) }
+
+// Lose is Return for a message whose consumer is lost: it never goes behind others
+// (QQ-9).
+func (q *Queue[T]) Lose(c *Consumer[T], e Entry[T]) {
+	place := q.limits.Place
+	if place == Back {
+		place = ReturnOrder
+	}
+	q.failed(c, e, place)
+}
+
+func (q *Queue[T]) failed(c *Consumer[T], e Entry[T], place Place) {
 	e.Returns++
 	if limit := q.limits.Failures; limit >= 0 && e.Failures() > limit {
 		q.credit(c, 1)
 		q.bury(e, DeliveryLimit)
 		return
 	}
-	q.comeBack(c, e, false)
+	q.comeBack(c, e, place, false)
 }
 
 // Release is Return for a message that was not even tried (QQ-6).
@@ -604,11 +616,11 @@ func (q *Queue[T]) Release(c *Consumer[T], e Entry[T]) {
 	if e.Released < math.MaxUint16 {
 		e.Released++
 	}
-	q.comeBack(c, e, true)
+	q.comeBack(c, e, q.limits.Place, true)
 }
 
 // comeBack takes back a message that somebody saw.
-func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], released bool) {
+func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], place Place, released bool) {
 	q.counts.Returned++
 	q.credit(c, 1) // first the credit, then the message (ACK-11)
 	if delay := q.limits.Delay; delay != nil {
@@ -617,12 +629,12 @@ func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], released bool) {
 			return
 		}
 	}
-	q.replace(e)
+	q.replace(e, place)
 }
 
-// replace puts a message that somebody saw where such messages go.
-func (q *Queue[T]) replace(e Entry[T]) {
-	switch q.limits.Place {
+// replace puts a message that somebody saw to a place.
+func (q *Queue[T]) replace(e Entry[T], place Place) {
+	switch place {
 	case ReturnOrder:
 		r := q.rarely()
 		r.first++
