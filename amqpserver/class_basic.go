@@ -166,7 +166,7 @@ func (ch *channel) basicCancel(m *wire.BasicCancel) error {
 
 // basic.cancel-ok: CONS-16
 func (ch *channel) basicCancelOk(*wire.BasicCancelOk) error {
-	if ch.conn.server.compat < V4_0 {
+	if ch.conn.server.compat < V4_3 {
 		return errUnimplemented()
 	}
 	return nil
