@@ -112,9 +112,7 @@ func (ch *channel) newMessage(p *content) (*pocketmq.Message, error) {
 	props := &ch.conn.scratch.props
 	raw := p.buf[:p.properties:p.properties]
 	if err := props.Decode(raw, &ch.conn.names); err != nil { // CONN-60
-		e := failf(wire.CodeInternalError, "")
-		e.noMethod = true
-		return nil, e
+		return nil, internalError()
 	}
 	m := newMessage(raw)
 	m.Body = p.buf[p.properties:len(p.buf):len(p.buf)]
