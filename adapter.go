@@ -139,6 +139,7 @@ type origin struct {
 	properties []byte
 	changed    bool     // of the properties, headers and expiration are others now
 	dead       bool     // it is a dead letter
+	rerouted   bool     // as one it got a key in place of all that it had: CC means nothing any more
 	bcc        []string // the routing keys of BCC, which lead a dead message to the same queues again
 }
 
