@@ -89,14 +89,15 @@ func (q *queue) checkGet() error {
 func (q *queue) where() string { return "queue '" + q.name + "' in vhost '" + q.broker.vhost + "'" }
 
 // counted is a message as a quorum queue delivers it: with the number of times it
-// came back (QQ-4).
-func (q *queue) counted(e *entry) *Message {
+// came back (QQ-4). Of none only basic.get tells, and only before 4.0.
+func (q *queue) counted(e *entry, got bool) *Message {
 	failures := e.Failures()
-	if q.version >= v4_0 && failures == 0 && q.version < v4_3 {
+	tell := failures > 0 || got && q.version < v4_0
+	if !tell && q.version < v4_3 {
 		return e.Value.msg
 	}
 	m := e.Value.msg.withHeaders()
-	if failures > 0 || q.version < v4_0 {
+	if tell {
 		m.Headers["x-delivery-count"] = int64(failures)
 	}
 	if q.version >= v4_3 {
