@@ -170,13 +170,3 @@ func (m *Message) receivedProperties() (properties []byte, changed bool) {
 	}
 	return m.origin.properties, m.origin.message != m || m.origin.changed
 }
-
-// change gives m, a copy of another message, an origin of its own.
-func (m *Message) change(from *Message) *origin {
-	m.origin = &origin{message: m, changed: true}
-	m.origin.properties, _ = from.receivedProperties()
-	if o := from.own(); o != nil {
-		m.origin.bcc = o.bcc
-	}
-	return m.origin
-}

@@ -33,7 +33,7 @@ const maxSegmentBytes = 500_000_000
 // SegmentBytes each, and when a segment is full, removes the oldest segments, as
 // wholes, that MaxBytes (DefaultStreamBytes, unless it is Unbounded) and MaxAge do
 // not cover any more; the one being written stays. MaxBytes means the memory that
-// messages take: their contents, and about 750 bytes each. A consumer that has not
+// messages take: their contents, and about 800 bytes each. A consumer that has not
 // read what is removed goes on with the oldest message there is.
 //
 // With RabbitMQDefaults a stream is unbounded, segments have 500,000,000 bytes, and
@@ -96,7 +96,7 @@ func (c *queueConfig) streamSettings(s settings) *settings {
 		s.stream = &streamSettings{stream.Retention{SegmentBytes: maxSegmentBytes}, 140}
 		return &s
 	}
-	s.stream = &streamSettings{stream.Retention{SegmentBytes: -1}, 750}
+	s.stream = &streamSettings{stream.Retention{SegmentBytes: -1}, 800}
 	if !c.unbounded {
 		s.maxBytes = DefaultStreamBytes
 	}

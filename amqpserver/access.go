@@ -132,7 +132,7 @@ func (c *conn) mayOpenChannel() error {
 		return nil
 	}
 	text := "number of channels opened for user '%s' has reached the maximum allowed user limit of (%d)"
-	if s.compat >= V4_0 {
+	if s.compat >= V4_3 {
 		text = "number of channels opened for user '%s' has reached the maximum allowed user limit of %d"
 	}
 	e := failf(wire.CodeNotAllowed, text, c.user.name, limit)

@@ -31,7 +31,7 @@ func (s *server) refused(t *testing.T, user, vhost, text string) {
 func TestUserLimits(t *testing.T) { // CONN-31, CONN-52
 	for compat, text := range map[amqpserver.Compatibility]string{
 		amqpserver.V3_10: "NOT_ALLOWED - number of channels opened for user 'u1' has reached the maximum allowed user limit of (2)",
-		amqpserver.V4_0:  "NOT_ALLOWED - number of channels opened for user 'u1' has reached the maximum allowed user limit of 2",
+		amqpserver.V4_3:  "NOT_ALLOWED - number of channels opened for user 'u1' has reached the maximum allowed user limit of 2",
 	} {
 		t.Run(compat.String(), func(t *testing.T) {
 			bubble(t, func(t *testing.T, s *server) {

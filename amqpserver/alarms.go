@@ -57,7 +57,22 @@ func (a *alarms) state() (reason string, changed <-chan struct{}) {
 	if a.changed == nil {
 		a.changed = make(chan struct{})
 	}
-	return strings.Join(a.reasons, " & "), a.changed
+	return joinReasons(a.reasons), a.changed
+}
+
+// lowOn is what RabbitMQ's own reasons begin with.
+const lowOn = "low on "
+
+// joinReasons names several reasons in one text. What all of RabbitMQ's begin with is
+// said once.
+func joinReasons(reasons []string) string {
+	all := slices.Clone(reasons)
+	for i := 1; i < len(all); i++ {
+		if strings.HasPrefix(all[0], lowOn) {
+			all[i] = strings.TrimPrefix(all[i], lowOn)
+		}
+	}
+	return strings.Join(all, " & ")
 }
 
 // block holds a connection up that publishes, while there is an alarm
@@ -116,7 +131,7 @@ func shortText(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxReplyText)], "")
 }
 
-const lowMemory = "low on memory"
+const lowMemory = lowOn + "memory"
 
 // memory raises the alarm when the heap exceeds the limit.
 type memory struct {

@@ -636,3 +636,31 @@ func TestGlobalPrefetchAndWhatWasGot(t *testing.T) {
 		delivered(11)
 	})
 }
+
+func TestCancelSendsWhatCameBefore(t *testing.T) { // CONS-15
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		for _, noAck := range []bool{true, false} {
+			q := c.declare()
+			for priority, tag := range []string{"other", "cancelled"} {
+				call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{
+					Queue: q, ConsumerTag: tag, NoAck: noAck, Arguments: wire.Table{"x-priority": int32(priority)},
+				})
+			}
+			const messages = 100
+			var frames []byte
+			for range messages {
+				frames = append(frames, publishFrames(1, &wire.BasicPublish{RoutingKey: q}, &wire.Properties{}, "x")...)
+			}
+			frames, err := wire.AppendMethodFrame(frames, 1, &wire.BasicCancel{ConsumerTag: "cancelled"})
+			require.NoError(t, err)
+			c.write(frames)
+			for range messages {
+				d, _ := c.delivered(1)
+				require.Equal(t, "cancelled", d.ConsumerTag)
+			}
+			expect[*wire.BasicCancelOk](c, 1)
+			call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: "other"})
+		}
+	})
+}

@@ -65,7 +65,7 @@ func (c *conn) frame(f wire.Frame) error {
 		return c.controlFrame(f)
 	}
 	if f.Type == wire.FrameHeartbeat { // CONN-39
-		return unexpectedFrame("%s", frameText(f.Type, f.Payload, len(f.Payload)))
+		return misplaced(f)
 	}
 	ch := c.channels[f.Channel]
 	if ch == nil {
@@ -95,10 +95,9 @@ func (c *conn) controlFrame(f wire.Frame) error {
 		if lost, err := c.intercept(f); lost != nil || err != nil {
 			return err
 		}
-		id, args := wire.SplitMethod(f.Payload)
-		return c.connectionMethod(id, args)
+		return c.connectionMethod(f)
 	default:
-		return unexpectedFrame("%s", frameText(f.Type, f.Payload[:min(len(f.Payload), 16)], len(f.Payload)))
+		return misplaced(f)
 	}
 }
 

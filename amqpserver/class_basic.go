@@ -148,8 +148,13 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	return nil
 }
 
-// basic.cancel: CONS-14, CONS-15, CONS-17
+// basic.cancel: CONS-14, CONS-15, CONS-17. A queue of RabbitMQ hands out at once
+// what it can, so that all a consumer could have comes before cancel-ok.
 func (ch *channel) basicCancel(m *wire.BasicCancel) error {
+	if ch.hasConsumer(m.ConsumerTag) {
+		ch.conn.fetch(answerRoom)
+		ch.conn.out.wakeWriter()
+	}
 	ch.mu.Lock()
 	k := ch.consumers[m.ConsumerTag]
 	if k != nil {
@@ -166,7 +171,7 @@ func (ch *channel) basicCancel(m *wire.BasicCancel) error {
 
 // basic.cancel-ok: CONS-16
 func (ch *channel) basicCancelOk(*wire.BasicCancelOk) error {
-	if ch.conn.server.compat < V4_0 {
+	if ch.conn.server.compat < V4_3 {
 		return errUnimplemented()
 	}
 	return nil

@@ -30,7 +30,7 @@ func (c *conn) handshake() error {
 	}
 	c.in.SetFrameMax(c.server.compat.minFrameMax())
 	c.out.send(0, &wire.ConnectionStart{
-		VersionMajor: major, VersionMinor: minor, ServerProperties: c.server.serverProperties(),
+		VersionMajor: major, VersionMinor: minor, ServerProperties: c.server.serverProperties(major),
 		Mechanisms: strings.Join(c.mechanisms(), " "), Locales: "en_US",
 	})
 	for _, step := range []func() error{c.startOk, c.tuneOk, c.open} {
@@ -80,9 +80,6 @@ func (c *conn) expect(m wire.Method) error {
 			return errSilent
 		}
 		id, args := wire.SplitMethod(f.Payload)
-		if id == wire.IDConnectionClose {
-			return c.connectionClose()
-		}
 		if id != m.ID() || m.Decode(args, &c.names) != nil {
 			return errSilent
 		}
@@ -163,12 +160,12 @@ func exceeds(limit, than uint32) bool { return than != 0 && (limit == 0 || limit
 
 // connection.open: CONN-28 … CONN-33
 func (c *conn) open() error {
-	var m wire.ConnectionOpen
-	if err := c.expect(&m); err != nil {
-		return err
-	}
+	m, err := c.expectOpen()
 	// From here on errors are told, and the client answers in its own time.
 	_ = c.nc.SetDeadline(time.Time{})
+	if err != nil {
+		return err
+	}
 	if err := c.enter(m.VirtualHost); err != nil {
 		err.method = wire.IDConnectionOpen
 		return err
@@ -180,6 +177,35 @@ func (c *conn) open() error {
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
 	return nil
+}
+
+// expectOpen reads connection.open. Unlike the steps before it, a client who has
+// logged in is told what else was wrong with it.
+func (c *conn) expectOpen() (*wire.ConnectionOpen, error) {
+	for {
+		f, err := c.in.ReadFrame()
+		switch {
+		case err != nil:
+			return nil, err
+		case f.Channel != 0:
+			return nil, misplaced(f)
+		case f.Type == wire.FrameHeartbeat:
+			continue
+		case f.Type != wire.FrameMethod:
+			return nil, misplaced(f)
+		}
+		m, err := c.controlMethod(f)
+		if err == errMalformed {
+			return nil, errSilent
+		}
+		if err != nil {
+			return nil, err
+		}
+		if open, ok := m.(*wire.ConnectionOpen); ok {
+			return open, nil
+		}
+		return nil, withMethod(channelError("unexpected method in connection state opening"), m.ID())
+	}
 }
 
 // enter gives the connection its virtual host (CONN-32).
@@ -209,13 +235,13 @@ func noAccess(u *user, vhost string) *closeError {
 
 // connectionMethod handles a method on channel 0 of a running connection
 // (CONN-35).
-func (c *conn) connectionMethod(id wire.ID, args []byte) error {
-	m := wire.NewMethod(id)
-	if m == nil {
-		return withMethod(methodError(wire.ErrUnknownMethod, args), id)
+func (c *conn) connectionMethod(f wire.Frame) error {
+	m, err := c.controlMethod(f)
+	if err == errMalformed {
+		return internalError()
 	}
-	if err := m.Decode(args, &c.names); err != nil {
-		return withMethod(methodError(err, args), id)
+	if err != nil {
+		return err
 	}
 	switch m.(type) {
 	case *wire.ConnectionClose:
@@ -223,8 +249,29 @@ func (c *conn) connectionMethod(id wire.ID, args []byte) error {
 	case *wire.ConnectionUpdateSecret:
 		return c.updateSecret()
 	default:
-		return withMethod(channelError("unexpected method in connection state running"), id)
+		return withMethod(channelError("unexpected method in connection state running"), m.ID())
 	}
+}
+
+// errMalformed says that a method on channel 0 cannot be decoded.
+var errMalformed = errors.New("malformed arguments")
+
+// controlMethod decodes a method on channel 0. Unlike on others, a client is not told
+// which arguments were malformed (CONN-44), but which method had a text that is not
+// UTF-8 (CONN-46).
+func (c *conn) controlMethod(f wire.Frame) (wire.Method, error) {
+	m, err := wire.DecodeMethod(f.Payload, &c.names)
+	if err == nil {
+		return m, nil
+	}
+	if errors.Is(err, wire.ErrArguments) || errors.Is(err, wire.ErrTable) {
+		return nil, errMalformed
+	}
+	id, args := wire.SplitMethod(f.Payload)
+	e := methodError(err, args)
+	e.method = id
+	e.noMethod = false
+	return nil, e
 }
 
 // connection.close: CONN-68

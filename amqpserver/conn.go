@@ -106,9 +106,8 @@ func (c *conn) setState(s int32) { c.state.Store(s) }
 // silentDelay is how long a client waits that is not told why it is dropped.
 const silentDelay = 3 * time.Second
 
-// closeTimeout is how long the server waits for a client to answer
-// connection.close, or to close the network connection, at most (CONN-66).
-const closeTimeout = 30 * time.Second
+// maxCloseTimeout is the longest closeTimeout.
+const maxCloseTimeout = 30 * time.Second
 
 // flushTimeout is how long the last frames may take to be sent.
 const flushTimeout = 5 * time.Second
@@ -229,11 +228,7 @@ func (c *conn) tell(e *closeError) {
 		c.pause(silentDelay)
 		return
 	}
-	wait := closeTimeout
-	if c.heartbeat > 0 {
-		wait = min(wait, c.heartbeat)
-	}
-	c.readUntil(wait, func(id wire.ID) bool {
+	c.readUntil(c.closeTimeout(), func(id wire.ID) bool {
 		if id == wire.IDConnectionClose {
 			c.out.send(0, &wire.ConnectionCloseOk{})
 		}
@@ -245,8 +240,16 @@ func (c *conn) tell(e *closeError) {
 // (CONN-68).
 func (c *conn) linger() {
 	c.setState(stateClosing)
-	c.out.finish()
-	c.readUntil(closeTimeout, func(wire.ID) bool { return false })
+	c.readUntil(c.closeTimeout(), func(wire.ID) bool { return false })
+}
+
+// closeTimeout is how long the server waits for the client to answer
+// connection.close, or to close the network connection (CONN-66, CONN-68).
+func (c *conn) closeTimeout() time.Duration {
+	if c.heartbeat > 0 {
+		return min(maxCloseTimeout, c.heartbeat)
+	}
+	return maxCloseTimeout
 }
 
 // readUntil reads and ignores frames, for at most the time given, until done

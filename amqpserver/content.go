@@ -1,8 +1,10 @@
 package amqpserver
 
 import (
+	"cmp"
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -110,9 +112,7 @@ func (ch *channel) newMessage(p *content) (*pocketmq.Message, error) {
 	props := &ch.conn.scratch.props
 	raw := p.buf[:p.properties:p.properties]
 	if err := props.Decode(raw, &ch.conn.names); err != nil { // CONN-60
-		e := failf(wire.CodeInternalError, "")
-		e.noMethod = true
-		return nil, e
+		return nil, internalError()
 	}
 	m := newMessage(raw)
 	m.Body = p.buf[p.properties:len(p.buf):len(p.buf)]
@@ -174,13 +174,36 @@ func (ch *channel) publish(p *content) error {
 		}
 		return err
 	}
-	if m.ReplyTo == replyName {
-		m = ch.withReplyTo(m)
-	}
+	m = ch.rewrite(m)
 	if ch.tx != nil {
 		return ch.tx.publish(ch, p, m)
 	}
 	return ch.confirm(ch.route(p.exchange, p.key, m, p.mandatory))
+}
+
+// rewrite returns m as its receivers get it: with the name of the channel's reply
+// queue in place of replyName (RPC-4), and from 4.0 on with the expiration as a plain
+// number (PUB-9).
+func (ch *channel) rewrite(m *pocketmq.Message) *pocketmq.Message {
+	props := &ch.conn.scratch.props // as m was received
+	expiration := m.Expiration
+	if expiration != "" && ch.conn.server.compat >= V4_0 {
+		expiration = cmp.Or(strings.TrimLeft(expiration, "+-0"), "0")
+	}
+	if m.ReplyTo != replyName && m.Expiration == expiration {
+		return m
+	}
+	if props.Expiration = expiration; m.ReplyTo == replyName {
+		props.ReplyTo = ch.replyTo
+	}
+	raw, err := props.AppendTo(nil)
+	if err != nil {
+		return m // it was decoded before, and what is new is short
+	}
+	n := newMessage(raw)
+	setFields(n, props)
+	n.Body, n.DeliveryMode = m.Body, m.DeliveryMode
+	return n
 }
 
 const maxBody = 512 << 20 // RabbitMQ's hard limit
@@ -260,10 +283,14 @@ func (ch *channel) checkUserID(m *pocketmq.Message) error {
 	return nil
 }
 
-// mayWriteTopics checks all routing keys of a message (PERM-13).
+// mayWriteTopics checks the routing keys of a message, from 4.0 on all of them
+// (PERM-13).
 func (ch *channel) mayWriteTopics(p *content, m *pocketmq.Message) error {
 	if err := ch.mayWriteTopic(p.exchange, p.key); err != nil {
 		return err
+	}
+	if ch.conn.server.compat < V4_0 {
+		return nil
 	}
 	for _, name := range [...]string{"CC", "BCC"} {
 		more, _ := m.Headers[name].([]any)

@@ -67,6 +67,18 @@ func unexpectedFrame(format string, args ...any) *closeError {
 	return failf(wire.CodeUnexpectedFrame, format, args...)
 }
 
+// misplaced is the error of a frame that its channel is not for (CONN-37, CONN-39).
+func misplaced(f wire.Frame) *closeError {
+	return unexpectedFrame("%s", frameText(f.Type, f.Payload[:min(len(f.Payload), 16)], len(f.Payload)))
+}
+
+// internalError is what RabbitMQ answers when it crashes.
+func internalError() *closeError {
+	e := failf(wire.CodeInternalError, "")
+	e.noMethod = true
+	return e
+}
+
 func connectionForced(format string, args ...any) *closeError {
 	e := failf(wire.CodeConnectionForced, format, args...)
 	e.noMethod = true
@@ -105,31 +117,25 @@ func asCloseError(err error) *closeError {
 // frameError is the answer to a frame that cannot be accepted (CONN-38, CONN-40,
 // CONN-41).
 func frameError(e *wire.FrameError) *closeError {
-	why := "unknown_frame"
-	deaf := true
+	c := &closeError{code: wire.CodeFrameError, noMethod: true, deaf: true}
 	switch {
 	case errors.Is(e.Err, wire.ErrFrameEnd):
-		why = fmt.Sprintf("{invalid_frame_end_marker,%d}", e.End)
-	case errors.Is(e.Err, wire.ErrFrameTooLarge):
-		why = fmt.Sprintf("{frame_too_large,%d,%d}", e.Size, e.Limit)
+		c.text = erlang.AppendTuple(frameText(e.Type, e.Octets, int(e.Size))+": ", "invalid_frame_end_marker", int(e.End))
+	case errors.Is(e.Err, wire.ErrFrameTooLarge): // of which nothing is read
+		c.text = fmt.Sprintf("%s: {frame_too_large,%d,%d}", frameText(e.Type, nil, 0), e.Size, e.Limit)
 	default:
-		deaf = false
+		c.text, c.deaf = frameText(e.Type, e.Octets, int(e.Size))+": unknown_frame", false
 	}
-	size := int(e.Size)
-	if errors.Is(e.Err, wire.ErrFrameTooLarge) {
-		size = 0 // it is not read
-	}
-	c := failf(wire.CodeFrameError, "%s: %s", frameText(e.Type, e.Octets, size), why)
-	c.noMethod, c.deaf = true, deaf
 	return c
 }
 
 // frameText describes a frame of size bytes that begins with octets.
 func frameText(typ uint8, octets []byte, size int) string {
+	which := "all"
 	if size > len(octets) {
-		return fmt.Sprintf("type %d, first 16 octets = %s", typ, erlang.Binary(string(octets)))
+		which = "first 16"
 	}
-	return fmt.Sprintf("type %d, all octets = %s", typ, erlang.Binary(string(octets)))
+	return erlang.AppendBinary(fmt.Sprintf("type %d, %s octets = ", typ, which), string(octets))
 }
 
 // methodError is the answer to a method that cannot be decoded.
@@ -142,6 +148,6 @@ func methodError(err error, args []byte) *closeError {
 		e.noMethod = true
 		return e
 	default: // CONN-44, CONN-45
-		return failf(wire.CodeFrameError, "cannot decode %s", erlang.Binary(string(args)))
+		return failf(wire.CodeFrameError, "cannot decode %s", erlang.Octets(string(args)))
 	}
 }

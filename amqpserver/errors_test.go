@@ -30,9 +30,13 @@ func TestConnectionErrors(t *testing.T) {
 		"CONN-37 long":     {func(c *client) { c.frame(3, 0, "0123456789abcdefg") }, 505, `UNEXPECTED_FRAME - type 3, first 16 octets = <<"0123456789abcdef">>`, 0},
 		"CONN-38":          {func(c *client) { c.frame(9, 1, "abc") }, 501, `FRAME_ERROR - type 9, all octets = <<"abc">>: unknown_frame`, 0},
 		"CONN-38 binary":   {func(c *client) { c.frame(9, 1, "\x00\x01\xff") }, 501, `FRAME_ERROR - type 9, all octets = <<0,1,255>>: unknown_frame`, 0},
+		"CONN-38 escape":   {func(c *client) { c.frame(9, 1, "a\x1b") }, 501, `FRAME_ERROR - type 9, all octets = <<"a\e">>: unknown_frame`, 0},
 		"CONN-38 payload":  {func(c *client) { c.frame(8, 0, "x") }, 501, `FRAME_ERROR - type 8, all octets = <<"x">>: unknown_frame`, 0},
 		"CONN-39":          {func(c *client) { c.frame(8, 1, "") }, 505, `UNEXPECTED_FRAME - type 8, all octets = <<>>`, 0},
 		"CONN-44 trailing": {func(c *client) { c.frame(1, 1, "\x00\x32\x00\x1e\x00\x00\x01q\x00zz") }, 501, `FRAME_ERROR - cannot decode <<0,0,1,113,0,122,122>>`, wire.IDQueuePurge},
+		"CONN-44 text":     {func(c *client) { c.frame(1, 1, "\x00\x3c\x00\x1eabc") }, 501, `FRAME_ERROR - cannot decode <<97,98,99>>`, wire.IDBasicCancel},
+		"CONN-44 control":  {func(c *client) { c.frame(1, 0, "\x00\x0a\x00\x46") }, 541, "INTERNAL_ERROR", 0},
+		"CONN-46 control":  {func(c *client) { c.send(0, &wire.ConnectionOpen{VirtualHost: "\xff"}) }, 501, "FRAME_ERROR - Malformed UTF-8 in shortstr", wire.IDConnectionOpen},
 		"CONN-46":          {func(c *client) { c.send(1, &wire.QueuePurge{Queue: "a\xff"}) }, 501, "FRAME_ERROR - Malformed UTF-8 in shortstr", 0},
 		"CONN-48":          {func(c *client) { c.send(7, &wire.BasicQos{}) }, 504, "CHANNEL_ERROR - expected 'channel.open'", wire.IDBasicQos},
 		"CONN-48 close":    {func(c *client) { c.send(7, &wire.ChannelClose{}) }, 504, "CHANNEL_ERROR - expected 'channel.open'", wire.IDChannelClose},
@@ -71,7 +75,9 @@ func TestConnectionErrors(t *testing.T) {
 
 func TestFrameErrorsAfterWhichNothingIsRead(t *testing.T) { // CONN-40, CONN-41
 	for name, tc := range map[string]struct{ bytes, text string }{
-		"end":       {"\x03\x00\x01\x00\x00\x00\x03abcX", `FRAME_ERROR - type 3, all octets = <<"abc">>: {invalid_frame_end_marker,88}`},
+		"end": {"\x03\x00\x01\x00\x00\x00\x03abcX", `FRAME_ERROR - type 3, all octets = <<"abc">>: {invalid_frame_end_marker,88}`},
+		"long": {"\x03\x00\x01\x00\x00\x00\x11seventeen octets.\xff",
+			"FRAME_ERROR - type 3, first 16 octets = <<\"seventeen octets\">>: {invalid_frame_end_marker,\n" + strings.Repeat(" ", 51) + "255}"},
 		"too large": {"\x03\x00\x01\x00\x00\x10\x01", `FRAME_ERROR - type 3, all octets = <<>>: {frame_too_large,4097,4088}`},
 		"huge":      {"\x03\x00\x01\xff\xff\xff\xff", `FRAME_ERROR - type 3, all octets = <<>>: {frame_too_large,4294967295,4088}`},
 	} {

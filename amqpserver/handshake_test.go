@@ -129,11 +129,49 @@ func TestTuneOk(t *testing.T) { // CONN-23 … CONN-25
 
 func TestOutOfOrderHandshake(t *testing.T) { // CONN-34
 	compare(t, func(t *testing.T, s *server) {
+		for channel, m := range map[uint16]wire.Method{1: &wire.ChannelOpen{}, 0: &wire.ConnectionClose{}} {
+			c := s.connect(t)
+			c.write([]byte(wire.ProtocolHeader))
+			expect[*wire.ConnectionStart](c, 0)
+			c.send(channel, m)
+			c.dropped(2500*time.Millisecond, 4*time.Second)
+		}
+	})
+}
+
+// Who has logged in is told what is wrong, but for arguments that are malformed.
+func TestOutOfOrderOpen(t *testing.T) { // CONN-34
+	compare(t, func(t *testing.T, s *server) {
 		c := s.connect(t)
-		c.write([]byte(wire.ProtocolHeader))
-		expect[*wire.ConnectionStart](c, 0)
+		c.start("guest", "guest")
 		c.send(1, &wire.ChannelOpen{})
+		c.closed(505, "UNEXPECTED_FRAME - type 1, all octets = <<0,20,0,10,0>>", 0)
+
+		c = s.connect(t)
+		c.start("guest", "guest")
+		c.send(0, &wire.ConnectionClose{})
+		c.closed(504, "CHANNEL_ERROR - unexpected method in connection state opening", wire.IDConnectionClose)
+
+		c = s.connect(t)
+		c.start("guest", "guest")
+		c.frame(9, 0, "")
+		c.closed(501, "FRAME_ERROR - type 9, all octets = <<>>: unknown_frame", 0)
+
+		c = s.connect(t)
+		c.start("guest", "guest")
+		c.frame(1, 0, "\x00\x0a\x00\x28\x01")
 		c.dropped(2500*time.Millisecond, 4*time.Second)
+	})
+}
+
+// To those who speak 0-8 no capabilities are mentioned.
+func TestVersion08(t *testing.T) { // CONN-3
+	compare(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.write([]byte("AMQP\x01\x01\x08\x00"))
+		start := expect[*wire.ConnectionStart](c, 0)
+		require.Equal(t, uint8(8), start.VersionMajor)
+		require.Empty(t, start.ServerProperties["capabilities"])
 	})
 }
 
@@ -183,12 +221,14 @@ func TestHeartbeats(t *testing.T) { // CONN-73 … CONN-75
 		c.tune = func(m *wire.ConnectionTuneOk) { m.Heartbeat = 2 }
 		c.handshake()
 		start := time.Now()
-		_ = c.nc.SetReadDeadline(start.Add(patience))
-		f, err := c.r.ReadFrame()
-		require.NoError(t, err)
-		require.Equal(t, wire.Frame{Type: wire.FrameHeartbeat, Payload: []byte{}}, f)
-		require.InDelta(t, time.Second, time.Since(start), float64(300*time.Millisecond))
-		c.dropped(3*time.Second, 7*time.Second)
+		for i := range 3 { // its own heartbeats are no reason to send none
+			_ = c.nc.SetReadDeadline(time.Now().Add(patience))
+			f, err := c.r.ReadFrame()
+			require.NoError(t, err)
+			require.Equal(t, wire.Frame{Type: wire.FrameHeartbeat, Payload: []byte{}}, f)
+			require.InDelta(t, time.Duration(i+1)*time.Second, time.Since(start), float64(300*time.Millisecond))
+		}
+		c.dropped(500*time.Millisecond, 5*time.Second)
 		require.GreaterOrEqual(t, time.Since(start), 3900*time.Millisecond)
 	})
 }
@@ -204,6 +244,12 @@ func TestCloseHandshake(t *testing.T) { // CONN-66 … CONN-68
 		c.handshake()
 		c.frame(3, 0, "abc")
 		expect[*wire.ConnectionClose](c, 0)
+		call[*wire.ConnectionCloseOk](c, 0, &wire.ConnectionClose{})
+		c.dropped(3*time.Second, 5*time.Second)
+
+		c = s.connect(t)
+		c.tune = func(m *wire.ConnectionTuneOk) { m.Heartbeat = 4 }
+		c.handshake()
 		call[*wire.ConnectionCloseOk](c, 0, &wire.ConnectionClose{})
 		c.dropped(3*time.Second, 5*time.Second)
 	})

@@ -243,7 +243,7 @@ func TestAlarms(t *testing.T) { // CONN-77, CONN-80, CONN-81
 		s.RaiseAlarm("low on disk")
 		c := s.channel(t)
 		c.publish(1, "", "nowhere", "")
-		require.Equal(t, "low on disk & low on memory", expect[*wire.ConnectionBlocked](c, 0).Reason)
+		require.Equal(t, "low on disk & memory", expect[*wire.ConnectionBlocked](c, 0).Reason)
 		s.ClearAlarm("low on disk")
 		c.silent(time.Second)
 		s.ClearAlarm("low on memory")

@@ -77,6 +77,26 @@ func TestTopicPermissions(t *testing.T) { // PERM-13, PERM-14
 	}, amqpserver.Compat(amqpserver.V3_10), amqpserver.User("u1", "p", amqpserver.TopicPermissions("/", "amq.topic", "^{username}\\.", "^r")))
 }
 
+func TestTopicPermissionsForCC(t *testing.T) { // PERM-13
+	user := amqpserver.User("u1", "p", amqpserver.TopicPermissions("/", "amq.topic", "^a", "^r"))
+	for v, refused := range map[amqpserver.Compatibility]bool{amqpserver.V3_10: false, amqpserver.V4_0: true} {
+		t.Run(v.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.connect(t)
+				c.start("u1", "p")
+				call[*wire.ConnectionOpenOk](c, 0, &wire.ConnectionOpen{VirtualHost: "/"})
+				c.openChannel(1)
+				c.publishWith(1, &wire.BasicPublish{Exchange: "amq.topic", RoutingKey: "a"}, &wire.Properties{Headers: wire.Table{"CC": []any{"b"}}}, "")
+				if !refused {
+					call[*wire.BasicQosOk](c, 1, &wire.BasicQos{})
+					return
+				}
+				c.channelClosed(1, 403, "ACCESS_REFUSED - write access to topic 'b' in exchange 'amq.topic' in vhost '/' refused for user 'u1'", wire.IDBasicPublish)
+			}, user, amqpserver.Compat(v))
+		})
+	}
+}
+
 func TestVirtualHosts(t *testing.T) {
 	other := pocketmq.New(pocketmq.VHost("other"))
 	defer other.Close()

@@ -50,21 +50,6 @@ func (ch *channel) hasReplyConsumer() bool {
 	return ch.replyTo != "" && queueExists(ch.conn.broker, ch.replyTo)
 }
 
-// withReplyTo returns m with the name of the channel's reply queue in place of
-// replyName (RPC-4).
-func (ch *channel) withReplyTo(m *pocketmq.Message) *pocketmq.Message {
-	props := &ch.conn.scratch.props // as m was received
-	props.ReplyTo = ch.replyTo
-	raw, err := props.AppendTo(nil)
-	if err != nil {
-		return m // it was decoded before, and the name is short
-	}
-	n := newMessage(raw)
-	setFields(n, props)
-	n.Body, n.DeliveryMode = m.Body, m.DeliveryMode
-	return n
-}
-
 // replyQueueInfo answers queue.declare for the names of direct reply-to (RPC-8).
 func (ch *channel) replyQueueInfo(name string) (info pocketmq.QueueInfo, isReply bool, err error) {
 	if !isReplyName(name) {

@@ -256,14 +256,20 @@ func (s *Server) RaiseAlarm(reason string) { s.alarms.raise(reason) }
 // ClearAlarm ends what RaiseAlarm began.
 func (s *Server) ClearAlarm(reason string) { s.alarms.clear(reason) }
 
-// serverProperties are what connection.start tells of the server (CONN-9).
-func (s *Server) serverProperties() pocketmq.Table {
+// serverCapabilities are what the server can beyond 0-9-1 (CONN-10).
+var serverCapabilities = [...]string{
+	"publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify", "connection.blocked",
+	"consumer_priorities", "authentication_failure_close", "per_consumer_qos", "direct_reply_to",
+}
+
+// serverProperties are what connection.start tells of the server (CONN-9). To those
+// who speak 0-8 none of its capabilities are mentioned.
+func (s *Server) serverProperties(major uint8) pocketmq.Table {
 	capabilities := pocketmq.Table{}
-	for _, name := range [...]string{
-		"publisher_confirms", "exchange_exchange_bindings", "basic.nack", "consumer_cancel_notify", "connection.blocked",
-		"consumer_priorities", "authentication_failure_close", "per_consumer_qos", "direct_reply_to",
-	} {
-		capabilities[name] = true
+	if major == 0 {
+		for _, name := range serverCapabilities {
+			capabilities[name] = true
+		}
 	}
 	return pocketmq.Table{
 		"capabilities": capabilities,

@@ -16,7 +16,7 @@ func (c *conn) write() {
 	var beat heart
 	defer beat.stop()
 	for {
-		c.fetch()
+		c.fetch(deliveryRoom)
 		frames, finished := c.out.take()
 		if len(frames) > 0 {
 			if err := c.sendFrames(frames); err != nil {
@@ -24,7 +24,7 @@ func (c *conn) write() {
 				return
 			}
 			c.out.done(frames)
-			beat.sent = true
+			beat.wrote()
 			continue
 		}
 		if finished || c.dropped() {
@@ -46,6 +46,7 @@ type heart struct {
 	interval time.Duration
 	sent     bool // something was sent since the last look
 	begun    bool // there was a look; what the handshake sent does not count
+	beating  bool // a heartbeat is to be sent; it does not count either
 }
 
 func (h *heart) start(interval time.Duration) {
@@ -57,12 +58,16 @@ func (h *heart) start(interval time.Duration) {
 }
 
 func (h *heart) expired(o *output) {
-	if !h.sent || !h.begun {
+	h.beating = !h.sent || !h.begun
+	if h.beating {
 		o.heartbeat()
 	}
 	h.sent, h.begun = false, true
 	h.timer.Reset(h.interval)
 }
+
+// wrote is called when something was sent.
+func (h *heart) wrote() { h.sent, h.beating = !h.beating, false }
 
 func (h *heart) stop() {
 	if h.timer != nil {
@@ -72,7 +77,8 @@ func (h *heart) stop() {
 
 // ready lists the consumers that may have something to deliver.
 type ready struct {
-	turn []*consumer // those who may send in this turn; the writer's own
+	fetching sync.Mutex  // taken before all other locks
+	turn     []*consumer // those who may send in this turn; guarded by fetching
 
 	mu   sync.Mutex // taken after all other locks but output.mu
 	next []*consumer
@@ -94,7 +100,7 @@ func (r *ready) add(k *consumer) {
 	r.mu.Unlock()
 }
 
-// take returns the consumer that may send now, or nil. The writer calls it.
+// take returns the consumer that may send now, or nil. r.fetching is held.
 func (r *ready) take() (k *consumer, alone bool) {
 	if len(r.turn) == 0 {
 		r.mu.Lock()
@@ -115,11 +121,14 @@ func (r *ready) take() (k *consumer, alone bool) {
 	return k, alone
 }
 
-// fetch gets deliveries from the consumers that have some while there is room:
-// one from each in turn, so that consumers of one queue send in the order in
-// which it gave them the messages, or more from one that is alone.
-func (c *conn) fetch() {
-	for c.out.hasRoom() {
+// fetch gets deliveries from the consumers that have some while there are less
+// than room bytes to send: one from each in turn, so that consumers of one queue
+// send in the order in which it gave them the messages, or more from one that is
+// alone.
+func (c *conn) fetch(room int) {
+	c.ready.fetching.Lock()
+	defer c.ready.fetching.Unlock()
+	for c.out.hasRoom(room) {
 		k, alone := c.ready.take()
 		if k == nil {
 			return
@@ -129,7 +138,7 @@ func (c *conn) fetch() {
 			n = fetchAlone
 		}
 		k.listed.Store(false)
-		if k.fetch(n) && !k.listed.Swap(true) {
+		if k.fetch(n, room) && !k.listed.Swap(true) {
 			c.ready.add(k) // there is more
 		}
 	}
@@ -142,13 +151,13 @@ const fetchAlone = 64
 // fetch sends up to n deliveries, and reports whether there may be more. The
 // channel's lock makes the numbers of deliveries rise in the order in which they
 // are sent, and keeps deliveries from following cancel-ok.
-func (k *consumer) fetch(n int) (more bool) {
+func (k *consumer) fetch(n, room int) (more bool) {
 	ch := k.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	now := ch.conn.age()
 	for range n {
-		if !k.started || k.gone || !ch.conn.out.hasRoom() {
+		if !k.started || k.gone || !ch.conn.out.hasRoom(room) {
 			return k.started && !k.gone
 		}
 		d, ok, err := k.core.TryReceive()

@@ -55,8 +55,9 @@ var expiring = []rule{
 		})
 	}},
 	{"a queue with a consumer does not go", func(k *kit) {
-		q, other := k.queue(pocketmq.Expires(brief)), k.queue(pocketmq.Expires(5*brief))
+		q := k.queue(pocketmq.Expires(time.Second)) // time enough to start a consumer
 		c := k.consume(q)
+		other := k.queue(pocketmq.Expires(1200 * time.Millisecond))
 		k.eventually("the other queue is gone", func() bool {
 			return errors.Is(k.Publish(k.ctx(), "", other, &pocketmq.Message{}, pocketmq.Mandatory), pocketmq.ErrUnroutable)
 		})
@@ -159,6 +160,17 @@ var dying = []rule{
 			k.equal("deaths in a queue", death.(pocketmq.Table)["count"], any(int64(2)))
 		}
 		k.ok(d.Ack())
+	}},
+	{"a quorum queue counts how often a message came back; over its DeliveryLimit it is dead", func(k *kit) {
+		dead := k.queue()
+		q := k.queue(pocketmq.Quorum(), pocketmq.DeliveryLimit(1), pocketmq.DeadLetter(""), pocketmq.DeadLetterRoutingKey(dead))
+		k.publish("", q, "1")
+		k.ok(k.get(q).Nack(true))
+		d := k.get(q)
+		k.equal("redelivered", d.Redelivered, true)
+		k.equal("count", d.Headers["x-delivery-count"], any(int64(1)))
+		k.ok(d.Nack(true))
+		k.died(dead, "1", "delivery_limit", q)
 	}},
 	{"DeliveryLimit: a message that comes back too often is dead", func(k *kit) {
 		dead := k.queue()

@@ -69,7 +69,7 @@ type rule struct {
 var areas = []area{
 	{"publish", publishing}, {"route", routing}, {"declare", declaring}, {"consume", consuming}, {"handle", handling},
 	{"settle", settling}, {"order", ordering}, {"prefetch", prefetching}, {"get", getting}, {"limit", limiting},
-	{"expire", expiring}, {"die", dying}, {"prioritise", prioritising}, {"end", ending}, {"contexts", contexts},
+	{"stream", streaming}, {"expire", expiring}, {"die", dying}, {"prioritise", prioritising}, {"end", ending}, {"contexts", contexts},
 	{"stream", streaming},
 }
 

@@ -73,6 +73,7 @@ type subscription struct {
 	mu         sync.Mutex
 	started    bool
 	over       bool           // the consumer has ended
+	quiet      bool           // and nothing comes any more: once nothing is held, the channel may be closed
 	channel    *amqp.Channel  // nil while there is none
 	tags       map[any]uint64 // delivery tags on channel of what is not settled, by message
 	resume     int64          // the offset at which to go on with a stream; -1 = where it began
@@ -322,7 +323,7 @@ func (s *subscription) Settle(outcome uint8, message any) error {
 	err := settle(ch, outcome, tag)
 	s.mu.Lock()
 	delete(s.tags, message) // not before it is sent: without tags the channel may be closed
-	last := s.over && len(s.tags) == 0
+	last := s.quiet && len(s.tags) == 0
 	s.mu.Unlock()
 	if last {
 		s.release()
@@ -361,6 +362,7 @@ func (s *subscription) Cancel() {
 	<-s.drained
 	s.dropAutoDelete()
 	s.mu.Lock()
+	s.quiet = true
 	nothing := len(s.tags) == 0
 	s.mu.Unlock()
 	if nothing {

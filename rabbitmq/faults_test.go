@@ -64,7 +64,7 @@ const killing = `Kill = fun
 			_ ->
 				One = lists:nth(rand:uniform(length(All)), All),
 				case N rem 2 of
-					0 -> rabbit_networking:close_connection(One, "closed by the test");
+					0 -> catch rabbit_networking:close_connection(One, "closed by the test");
 					1 -> exit(One, kill)
 				end,
 				Kill(N - 1)

@@ -5,6 +5,7 @@ package erlang
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,23 +42,63 @@ func join[T any](list func(func(T) bool), text func(T) string) string {
 	return strings.Join(all, ",")
 }
 
-// Binary writes octets: as a string if they can be printed.
-func Binary(octets string) string {
-	if octets == "" {
-		return "<<>>"
+// Binary writes octets: as a string if they can be printed, as Latin-1.
+func Binary(octets string) string { return AppendBinary("", octets) }
+
+// Octets writes octets as numbers in any case.
+func Octets(octets string) string { return appendNumbers("", octets, math.MaxInt) }
+
+// lineLength is where Erlang breaks the lines of what it prints.
+const lineLength = 80
+
+// AppendBinary appends octets to a text as Binary writes them, the numbers on several
+// lines if one is not enough.
+func AppendBinary(text, octets string) string {
+	if octets != "" && isPrintable(octets) {
+		return text + `<<"` + escapes.Replace(octets) + `">>`
 	}
-	if isPrintable(octets) {
-		return `<<"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`).Replace(octets) + `">>`
-	}
-	numbers := make([]string, len(octets))
-	for i := range numbers {
-		numbers[i] = strconv.Itoa(int(octets[i]))
-	}
-	return "<<" + strings.Join(numbers, ",") + ">>"
+	return appendNumbers(text, octets, lineLength)
 }
 
+func appendNumbers(text, octets string, length int) string {
+	begin := column(text) + len("<<")
+	text += "<<"
+	for i := range len(octets) {
+		number := strconv.Itoa(int(octets[i]))
+		if i+1 < len(octets) {
+			number += ","
+		}
+		if at := column(text); at > begin && at+len(number) >= length {
+			text += "\n" + strings.Repeat(" ", begin)
+		}
+		text += number
+	}
+	return text + ">>"
+}
+
+// AppendTuple appends {tag,number} to a text, on two lines if one is not enough.
+func AppendTuple(text, tag string, number int) string {
+	begin, end := "{"+tag+",", strconv.Itoa(number)+"}"
+	if at := column(text); at+len(begin)+len(end)+1 >= lineLength {
+		begin += "\n" + strings.Repeat(" ", at+1)
+	}
+	return text + begin + end
+}
+
+// column is how many characters the last line of a text has.
+func column(text string) int { return len(text) - 1 - strings.LastIndexByte(text, '\n') }
+
+var escapes = strings.NewReplacer(
+	`\`, `\\`, `"`, `\"`, "\n", `\n`, "\r", `\r`, "\t", `\t`, "\v", `\v`, "\b", `\b`, "\f", `\f`, "\x1b", `\e`)
+
 func isPrintable(octets string) bool {
-	return strings.IndexFunc(octets, func(r rune) bool { return (r < 0x20 || r >= 0x7f) && !strings.ContainsRune("\n\r\t", r) }) < 0
+	for i := range len(octets) {
+		c := octets[i]
+		if (c < 0x20 || c > 0x7e && c < 0xa0) && strings.IndexByte("\n\r\t\v\b\f\x1b", c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // float writes a number so that it cannot be taken for an integer.

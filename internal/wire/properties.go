@@ -24,10 +24,7 @@ const (
 	FlagClusterID
 
 	// FlagAll has the bits of all fourteen properties.
-	FlagAll = ^uint16(flagContinuation | flagUnused)
-
-	flagUnused       = 1 << 1
-	flagContinuation = 1 << 0 // another word of flags follows, which the basic class has no use for
+	FlagAll = ^uint16(3)
 )
 
 var (
@@ -129,15 +126,14 @@ func (e *encoder) string(present bool, s string) {
 	}
 }
 
-// Decode replaces p with the properties in b, which starts with the flags and must end with the last property. Nothing
+// Decode replaces p with the properties in b, which starts with the flags and must end with the last property. Like
+// RabbitMQ it does not look at the two bits of the flags that are no property's, the last of which announces further
+// flags, for which the basic class has no use. Nothing
 // in p refers to b; strings that tend to repeat come from in, which may be nil. The error wraps [ErrProperties]. After
 // an error p is meaningless.
 func (p *Properties) Decode(b []byte, in *Interner) error {
 	d := decoder{b: b, names: in}
 	flags := d.short()
-	if flags&flagContinuation != 0 {
-		return fmt.Errorf("%w: more than one word of flags", ErrProperties)
-	}
 	*p = Properties{Flags: flags & FlagAll}
 	p.decodeFields(&d)
 	if d.cut || len(d.b) > 0 {

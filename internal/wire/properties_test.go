@@ -179,3 +179,12 @@ func FuzzProperties(f *testing.F) {
 		}
 	})
 }
+
+// The bits of the flags that are no property's are not looked at.
+func TestOddFlags(t *testing.T) {
+	var p Properties
+	err := p.Decode([]byte{0x80, 3, 1, 'a'}, nil)
+	if want := (Properties{Flags: FlagContentType, ContentType: "a"}); err != nil || !reflect.DeepEqual(p, want) {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}

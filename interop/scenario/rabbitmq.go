@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -230,6 +231,9 @@ func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step
 			same = equal(a.lines(), expected(step))
 			return same
 		})
+		if err := w.endAlarms(); err != nil {
+			return t, err
+		}
 		if same && t.Err == nil {
 			break
 		}
@@ -242,6 +246,7 @@ type theirs struct {
 	*RabbitMQ
 	patience time.Duration // for answers that are expected
 	delay    time.Duration // after them, for what cannot be seen, and what is not expected
+	alarms   []string      // raised, and not ended yet
 }
 
 func (w *theirs) dial() (net.Conn, error) { return net.DialTimeout("tcp", w.addr, patience) }
@@ -301,13 +306,20 @@ func (w *theirs) closeConnection(p *player, name, reason string) error {
 
 // alarm raises an alarm for the whole node, or ends it.
 func (w *theirs) alarm(raise bool, of string) error {
-	verb := "clear_alarm"
 	if raise {
-		verb = "set_alarm"
+		w.alarms = append(w.alarms, of)
+		return w.eval("rabbit_alarm:set_alarm({{resource_limit, %s, node()}, []}).", of)
 	}
-	alarm := fmt.Sprintf("{{resource_limit, %s, node()}, []}", of)
-	if !raise {
-		alarm = fmt.Sprintf("{resource_limit, %s, node()}", of)
+	w.alarms = slices.DeleteFunc(w.alarms, func(a string) bool { return a == of })
+	return w.eval("rabbit_alarm:clear_alarm({resource_limit, %s, node()}).", of)
+}
+
+// endAlarms ends those that a scenario has left behind.
+func (w *theirs) endAlarms() error {
+	for len(w.alarms) > 0 {
+		if err := w.alarm(false, w.alarms[0]); err != nil {
+			return err
+		}
 	}
-	return w.eval("alarm_handler:%s(%s).", verb, alarm)
+	return nil
 }
