@@ -138,6 +138,25 @@ func TestQuorumQueuesWithoutALimitPutReturnsAtTheBack(t *testing.T) { // QQ-9, Q
 	})
 }
 
+// In 3.10 only basic.get tells that a message never came back.
+func TestQuorumQueuesTellConsumersOfReturns(t *testing.T) { // QQ-4
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		const q = "core-qq-consumed"
+		c.quorum(q, nil)
+		c.publish(1, "", q, "x")
+		c.consume(q, "t")
+		d := expect[*wire.BasicDeliver](c, 1)
+		p, _ := c.content()
+		require.NotContains(t, p.Headers, "x-delivery-count")
+		c.send(1, &wire.BasicReject{DeliveryTag: d.DeliveryTag, Requeue: true})
+		expect[*wire.BasicDeliver](c, 1)
+		p, _ = c.content()
+		require.Equal(t, int64(1), p.Headers["x-delivery-count"])
+		call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: q})
+	})
+}
+
 // A limit below 0 is as good as 0 in 3.10, and none since 4.0.
 func TestQuorumQueuesWithANegativeLimit(t *testing.T) { // ARGS-17
 	for v, dropped := range map[amqpserver.Compatibility]bool{amqpserver.V3_10: true, amqpserver.V4_0: false} {
