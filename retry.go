@@ -27,7 +27,7 @@ type RetryPolicy struct {
 //
 // Shutdown waits for it if the queue has consumers. RabbitMQ 4.3 has the same, but
 // for Exponential, in quorum queues, as the arguments x-delayed-retry-type, -min and
-// -max.
+// -max; the package rabbitmq refuses what no RabbitMQ has.
 func Retry(p RetryPolicy) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		set(&c.args, "x-delayed-retry-type", "all")
