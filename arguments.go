@@ -19,7 +19,8 @@ type ArgumentsOption struct{ table Table }
 // A queue, an exchange or a consumer gets the optional arguments that RabbitMQ knows, such
 // as "x-max-length", by their names there. An argument for something that
 // pocketmq does not have is refused with ErrNotSupported; names that mean nothing
-// to RabbitMQ either are stored and have no effect.
+// to RabbitMQ either are stored and have no effect. If an option says the same, such
+// as MaxLength, the later of the two counts.
 //
 // The table must not be changed afterwards.
 func Arguments(t Table) ArgumentsOption { return ArgumentsOption{t} }

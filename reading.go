@@ -29,7 +29,12 @@ func StreamOffset(n int64) ConsumeOption { return streamOffset(n) }
 func StreamTime(t time.Time) ConsumeOption { return streamOffset(t) }
 
 func streamOffset(v any) ConsumeOption {
-	return consumeOption(func(c *consumeConfig) { set(&c.args, "x-stream-offset", v) })
+	return consumeOption(func(c *consumeConfig) {
+		if other, ok := c.args["x-stream-offset"]; ok && other != v {
+			c.err = invalid("a consumer of a stream begins at one place, not at %v and %v", other, v)
+		}
+		set(&c.args, "x-stream-offset", v)
+	})
 }
 
 // StreamFilter lets a consumer of a stream get only those messages whose header

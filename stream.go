@@ -41,7 +41,7 @@ const maxSegmentBytes = 500_000_000
 func Stream() QueueOption {
 	return queueOption(func(c *queueConfig) {
 		c.durable = true
-		set(&c.args, "x-queue-type", streamType)
+		c.setType(streamType)
 	})
 }
 

@@ -50,7 +50,7 @@ var layers = []layer{
 	},
 	{packages: []string{"amqpserver"}, ours: []string{".", "internal/wire", "internal/invariant", "internal/hook", "internal/erlang"}, thirdParty: []string{xsync}},
 	{packages: []string{"management", "brokertest", "forward", "journal"}, ours: []string{"."}, thirdParty: []string{uuid, xsync}},
-	{packages: []string{"amqptest"}, ours: []string{".", "amqpserver", "internal/memconn"}},
+	{packages: []string{"amqptest"}, ours: []string{".", "amqpserver", "internal/memconn", "internal/wire"}},
 	{packages: []string{"cmd/...", "examples/..."}, ours: append([]string{"."}, adapters...)},
 }
 
