@@ -291,29 +291,37 @@ func (w where) checkExchangeArguments(args Table) error {
 	return checkName("alternate exchange", name)
 }
 
-// integerArgument reads an integer from a table that came from a client, where
-// it may have any width (ARGS-3). If v is none, why tells so in RabbitMQ's words.
-func integerArgument(v any) (n int64, why string) {
+// integer reads an integer from a table that came from a client, where it may have
+// any width (ARGS-3).
+func integer(v any) (n int64, ok bool) {
 	switch v := v.(type) {
 	case int8:
-		return int64(v), ""
+		return int64(v), true
 	case uint8:
-		return int64(v), ""
+		return int64(v), true
 	case int16:
-		return int64(v), ""
+		return int64(v), true
 	case uint16:
-		return int64(v), ""
+		return int64(v), true
 	case int32:
-		return int64(v), ""
+		return int64(v), true
 	case uint32:
-		return int64(v), ""
+		return int64(v), true
 	case int64:
-		return v, ""
+		return v, true
 	case int:
-		return int64(v), ""
-	default:
-		return 0, fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+		return int64(v), true
 	}
+	return 0, false
+}
+
+// integerArgument is integer, and says in RabbitMQ's words why v is none.
+func integerArgument(v any) (n int64, why string) {
+	n, ok := integer(v)
+	if !ok {
+		why = fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+	}
+	return n, why
 }
 
 // maxTime is the longest time that RabbitMQ accepts, in milliseconds: ten years.
@@ -333,7 +341,7 @@ func checkTime(v any) string {
 }
 
 func checkPositiveTime(v any) string {
-	if n, why := integerArgument(v); why == "" && n == 0 {
+	if n, ok := integer(v); ok && n == 0 {
 		return "{value_zero,0}"
 	}
 	return checkTime(v)
@@ -348,14 +356,14 @@ func checkNotNegative(v any) string {
 }
 
 func checkPositive(v any) string {
-	if n, why := integerArgument(v); why == "" && n == 0 {
+	if n, ok := integer(v); ok && n == 0 {
 		return "{value_zero,0}"
 	}
 	return checkNotNegative(v)
 }
 
 func checkMaxPriority(v any) string {
-	if n, why := integerArgument(v); why == "" && n > 255 {
+	if n, ok := integer(v); ok && n > 255 {
 		return fmt.Sprintf("{max_value_exceeded,%d}", n)
 	}
 	return checkNotNegative(v)

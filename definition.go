@@ -22,8 +22,8 @@ type policyKey struct {
 // as ceiling.
 func number(what string, least, ceiling int64) policyKey {
 	return policyKey{what: what, lesser: lesserNumber(ceiling), check: func(v any) bool {
-		n, why := integerArgument(v)
-		return why == "" && n >= least
+		n, ok := integer(v)
+		return ok && n >= least
 	}}
 }
 
@@ -31,8 +31,8 @@ func number(what string, least, ceiling int64) policyKey {
 // at most ceiling.
 func lesserNumber(ceiling int64) func(a, b any) any {
 	return func(a, b any) any {
-		least, _ := integerArgument(b)
-		if n, why := integerArgument(a); why == "" && n >= 0 { // a negative delivery limit is none
+		least, _ := integer(b)
+		if n, ok := integer(a); ok && n >= 0 { // a negative delivery limit is none
 			least = min(least, n)
 		}
 		return min(least, ceiling)
@@ -96,8 +96,8 @@ var unsupportedKeys = []string{
 const maxSegment = 3000000000 // bytes (ARGS-20)
 
 func isSegment(v any) bool {
-	n, why := integerArgument(v)
-	return why == "" && n >= 0 && n <= maxSegment
+	n, ok := integer(v)
+	return ok && n >= 0 && n <= maxSegment
 }
 
 // lesserAge is lesserNumber for ages such as "7D".

@@ -153,7 +153,7 @@ func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
 			return at, q.at().invalidArgument("x-stream-offset", fmt.Sprintf(`{invalid_stream_offset_arg,{longstr,<<"%s">>}}`, v))
 		}
 	default:
-		if n, why := integerArgument(v); why == "" {
+		if n, ok := integer(v); ok {
 			return stream.Offset(n), nil
 		}
 	}

@@ -69,11 +69,11 @@ func SegmentBytes(n int64) QueueOption {
 
 // checkStream reports what is wrong with the arguments of a new stream alone.
 func (w where) checkStream(c queueConfig) error {
-	if n, ok := integerIn(c.args, "x-stream-max-segment-size-bytes"); ok && n > 3_000_000_000 { // ARGS-20
+	if n, ok := integer(c.args["x-stream-max-segment-size-bytes"]); ok && n > 3_000_000_000 { // ARGS-20
 		return preconditionFailed("Exceeded max value for x-stream-max-segment-size-bytes")
 	}
 	if v, ok := c.args["x-stream-filter-size-bytes"]; ok && c.version >= v4_0 { // ARGS-21
-		if n, why := integerArgument(v); why != "" || n < 16 || n > 255 {
+		if n, ok := integer(v); !ok || n < 16 || n > 255 {
 			return preconditionFailed("Invalid value for  x-stream-filter-size-bytes")
 		}
 	}
@@ -109,7 +109,7 @@ func (s streamSettings) with(maxBytes int64, args Table) *streamSettings {
 	if age, ok := args["x-max-age"].(string); ok {
 		s.MaxAge, _ = parseAge(age)
 	}
-	if n, ok := integerIn(args, "x-stream-max-segment-size-bytes"); ok {
+	if n, ok := integer(args["x-stream-max-segment-size-bytes"]); ok {
 		s.SegmentBytes = n
 	}
 	if s.SegmentBytes < 0 {
