@@ -222,13 +222,13 @@ func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
 	default:
 		return w.checkStream(c)
 	}
-	return preconditionFailed("invalid property '%s' for queue '%s' in vhost '%s'", property, w.name, w.vhost)
+	return preconditionFailed("invalid property '%s' for %v", property, w)
 }
 
 // otherType is the error of an argument that only queues of another type have, or
 // their consumers (ARGS-2, STREAM-14).
 func (w where) otherType(key, kind string) error {
-	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, kind)
+	return preconditionFailed("invalid arg '%s' for %v of queue type rabbit_%s_queue", key, w, kind)
 }
 
 // streamReading are the arguments of basic.consume that only streams have, and the
@@ -263,15 +263,13 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	return nil
 }
 
-func (q *queue) at() where { return where{"queue", q.name, q.broker.vhost} }
-
 func (w where) invalidArgument(key, why string) error {
-	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)
+	return preconditionFailed("invalid arg '%s' for %v: %s", key, w, why)
 }
 
 // invalidType is the error of an argument that names an exchange (ARGS-9, EXCH-9).
 func (w where) invalidType(key string, v any) error {
-	return preconditionFailed("invalid type '%s' for arg '%s' in %s '%s' in vhost '%s'", typeName(v), key, w.noun, w.name, w.vhost)
+	return preconditionFailed("invalid type '%s' for arg '%s' in %v", typeName(v), key, w)
 }
 
 // checkExchangeArguments reports what is wrong with the arguments of a new

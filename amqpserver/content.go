@@ -169,7 +169,7 @@ func (ch *channel) publish(p *content) error {
 		return err
 	}
 	if err := ch.checkMessage(p, m); err != nil {
-		if e := ch.checkExchange(p.exchange); e != nil {
+		if e := hook.CheckPublish(ch.conn.broker, p.exchange); e != nil {
 			return e
 		}
 		return err
@@ -301,18 +301,6 @@ func (ch *channel) mayWriteTopics(p *content, m *pocketmq.Message) error {
 				}
 			}
 		}
-	}
-	return nil
-}
-
-// checkExchange reports why nothing can be published to an exchange.
-func (ch *channel) checkExchange(name string) error {
-	_, internal, exists := hook.Exchange(ch.conn.broker, name)
-	switch {
-	case !exists:
-		return notFound("no exchange '%s' in vhost '%s'", name, ch.conn.vhost)
-	case internal:
-		return accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, ch.conn.vhost)
 	}
 	return nil
 }

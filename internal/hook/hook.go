@@ -29,7 +29,11 @@ var (
 	Reserve func(window any, n int)
 
 	// Exchange describes an exchange of a *pocketmq.Broker.
-	Exchange func(broker any, name string) (kind string, internal, exists bool)
+	Exchange func(broker any, name string) (kind string, exists bool)
+
+	// CheckPublish reports why nothing can be published to an exchange of a
+	// *pocketmq.Broker.
+	CheckPublish func(broker any, exchange string) error
 
 	// Queue describes a queue of a *pocketmq.Broker; its kind is its x-queue-type.
 	Queue func(broker any, name string) (kind string, exists bool)
