@@ -71,6 +71,17 @@ func queueTypeOf(args Table) queueTypes {
 	return classic
 }
 
+// queueTypeName returns what arguments have as the type, valid or not.
+func queueTypeName(args Table) string {
+	if v, ok := args["x-queue-type"]; ok {
+		return fmt.Sprint(v)
+	}
+	return classicType
+}
+
+// kind is the name of the queue's type.
+func (q *queue) kind() string { return queueTypeName(q.args) }
+
 // argument is an argument of queue.declare that RabbitMQ knows.
 type argument struct {
 	key string
@@ -187,7 +198,7 @@ func (w where) checkKeys(c queueConfig) error {
 	for i := range arguments {
 		a := &arguments[i]
 		if _, ok := c.args[a.key]; ok && c.knows(a) && !c.has(a) {
-			return w.otherType(a.key, typeOf(c.args))
+			return w.otherType(a.key, queueTypeName(c.args))
 		}
 	}
 	return nil
@@ -210,7 +221,7 @@ func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
 	case t == classic:
 		return nil
 	case serverNamed:
-		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", typeOf(c.args))
+		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", queueTypeName(c.args))
 	case c.autoDelete:
 		property = "auto-delete"
 	case c.exclusive:

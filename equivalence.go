@@ -63,7 +63,7 @@ func (w where) sameQueueArguments(received queueConfig, q *queue) error {
 // without the argument is compared as one with the default (QUEUE-17).
 func (w where) sameType(received queueConfig, current *queue) error {
 	const key = "x-queue-type"
-	r, c := typeOf(received.args), typeOf(current.args)
+	r, c := queueTypeName(received.args), current.kind()
 	switch {
 	case r == c:
 		return nil
@@ -72,17 +72,6 @@ func (w where) sameType(received queueConfig, current *queue) error {
 	}
 	return w.sameArguments(received.args, current.args, key)
 }
-
-// typeOf returns the type of queue that arguments ask for, valid or not.
-func typeOf(args Table) string {
-	if v, ok := args["x-queue-type"]; ok {
-		return fmt.Sprint(v)
-	}
-	return classicType
-}
-
-// kind is the type of the queue.
-func (q *queue) kind() string { return typeOf(q.args) }
 
 func (w where) inequivalent(key, received, current string) error {
 	return preconditionFailed("inequivalent arg '%s' for %v: received %s but current is %s", key, w, received, current)

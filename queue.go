@@ -117,7 +117,7 @@ type waiter struct {
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q := &queue{
 		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
-		defaults: c.defaultSettings(), quorum: c.args["x-queue-type"] == quorumType, wire: c.wire, version: c.version, broker: b,
+		defaults: c.defaultSettings(), quorum: queueTypeOf(c.args) == quorum, wire: c.wire, version: c.version, broker: b,
 	}
 	q.self.queues = []*queue{q}
 	q.settings = settingsOf(q.defaults, q.args)
