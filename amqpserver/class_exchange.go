@@ -82,9 +82,10 @@ func errDefaultExchange() error {
 // (EXCH-11).
 func (ch *channel) unknownType(err error) error {
 	e := asCloseError(err)
-	if e != nil && e.code == wire.CodeCommandInvalid && ch.conn.server.compat >= V4_0 {
-		e.code = wire.CodePreconditionFailed
+	if e == nil || e.code != wire.CodeCommandInvalid || ch.conn.server.compat < V4_0 {
+		return err
 	}
+	e.code = wire.CodePreconditionFailed
 	return e
 }
 
