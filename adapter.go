@@ -43,6 +43,8 @@ func init() {
 		_, err := b.(*Broker).publishable(exchange)
 		return err
 	}
+	hook.TrimName = trimName
+	hook.WithoutBCC = func(m any) any { return m.(*Message).withoutBCC() }
 	hook.CheckExpiration = func(s string) error {
 		_, err := parseExpiration(s)
 		return err

@@ -350,20 +350,5 @@ func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandator
 func (ch *channel) sendReturn(exchange, key string, m *pocketmq.Message) {
 	ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
 		ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
-	}, withoutBCC(m))
-}
-
-// withoutBCC is the message as the publisher gets it back.
-func withoutBCC(m *pocketmq.Message) *pocketmq.Message {
-	if _, ok := m.Headers["BCC"]; !ok {
-		return m
-	}
-	seen := *m
-	seen.Headers = pocketmq.Table{}
-	for key, v := range m.Headers {
-		if key != "BCC" {
-			seen.Headers[key] = v
-		}
-	}
-	return &seen
+	}, hook.WithoutBCC(m).(*pocketmq.Message))
 }

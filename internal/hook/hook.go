@@ -60,6 +60,12 @@ var (
 	// beginning with "amq.".
 	ReservedName func() any
 
+	// TrimName removes from the name of a queue or exchange what RabbitMQ does.
+	TrimName func(name string) string
+
+	// WithoutBCC returns a *pocketmq.Message as its receivers may see it.
+	WithoutBCC func(message any) any
+
 	// CheckExpiration reports what is wrong with the property expiration of a message.
 	CheckExpiration func(expiration string) error
 )
