@@ -664,3 +664,34 @@ func TestCancelSendsWhatCameBefore(t *testing.T) { // CONS-15
 		}
 	})
 }
+
+func TestDeletingAQueueSendsWhatCameBefore(t *testing.T) { // QUEUE-28
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{Queue: q, ConsumerTag: "t", NoAck: true})
+		const messages = 100
+		var frames []byte
+		for range messages {
+			frames = append(frames, publishFrames(1, &wire.BasicPublish{RoutingKey: q}, &wire.Properties{}, "x")...)
+		}
+		frames, err := wire.AppendMethodFrame(frames, 1, &wire.QueueDelete{Queue: q})
+		require.NoError(t, err)
+		c.write(frames)
+		deliveries, deleted := 0, false
+		for deliveries < messages || !deleted { // RabbitMQ may send delete-ok before or among them
+			_, m := c.next()
+			switch m := m.(type) {
+			case *wire.BasicDeliver:
+				c.content()
+				deliveries++
+			case *wire.QueueDeleteOk:
+				require.Zero(t, m.MessageCount)
+				deleted = true
+			default:
+				require.Fail(t, "unexpected", "%T", m)
+			}
+		}
+		require.Equal(t, &wire.BasicCancel{ConsumerTag: "t", NoWait: true}, expect[*wire.BasicCancel](c, 1))
+	})
+}

@@ -148,12 +148,10 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	return nil
 }
 
-// basic.cancel: CONS-14, CONS-15, CONS-17. A queue of RabbitMQ hands out at once
-// what it can, so that all a consumer could have comes before cancel-ok.
+// basic.cancel: CONS-14, CONS-15, CONS-17
 func (ch *channel) basicCancel(m *wire.BasicCancel) error {
 	if ch.hasConsumer(m.ConsumerTag) {
-		ch.conn.fetch(answerRoom)
-		ch.conn.out.wakeWriter()
+		ch.conn.handOut()
 	}
 	ch.mu.Lock()
 	k := ch.consumers[m.ConsumerTag]

@@ -144,6 +144,14 @@ func (c *conn) fetch(room int) {
 	}
 }
 
+// handOut sends what the consumers could have by now. A queue of RabbitMQ hands out
+// at once what it can, so that this comes before a consumer or its queue ends. The
+// reader calls it.
+func (c *conn) handOut() {
+	c.fetch(answerRoom)
+	c.out.wakeWriter()
+}
+
 // fetchAlone is how many deliveries a consumer may send before others are looked
 // for.
 const fetchAlone = 64
