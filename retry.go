@@ -58,8 +58,8 @@ type retry struct {
 
 // retryOf reads the arguments, which are valid.
 func retryOf(args Table) *retry {
-	lowest, _ := integerIn(args, "x-delayed-retry-min")
-	highest, _ := integerIn(args, "x-delayed-retry-max")
+	lowest, _ := integer(args["x-delayed-retry-min"])
+	highest, _ := integer(args["x-delayed-retry-max"])
 	r := &retry{
 		min: time.Duration(lowest) * time.Millisecond, max: time.Duration(highest) * time.Millisecond,
 		exponential: args["x-delayed-retry-growth"] == "exponential",

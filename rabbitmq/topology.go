@@ -120,7 +120,7 @@ func (t *topology) isAutoDelete(queue string) bool {
 // changed it meanwhile, is logged and left alone; but an exclusive queue may only
 // still be there because the broker has not noticed the end of the last
 // connection, and is worth another attempt.
-func (t *topology) restore(_ context.Context, conn *connection) error {
+func (t *topology) restore(conn *connection) error {
 	t.mu.Lock()
 	exchanges, queues, bindings := maps.Clone(t.exchanges), maps.Clone(t.queues), maps.Clone(t.bindings)
 	t.mu.Unlock()
@@ -185,7 +185,7 @@ func (c *Client) DeclareExchange(ctx context.Context, name, kind string, opts ..
 }
 
 // unknownKind makes the error for an unknown kind the same from all RabbitMQs: from
-// 4.3 on it is a failed precondition (EXCH-11).
+// 4.0 on it is a failed precondition (EXCH-11).
 func unknownKind(err error) error {
 	var e *pocketmq.Error
 	if errors.As(err, &e) && e.Code == pocketmq.CodePreconditionFailed && strings.Contains(e.Text, " exchange type '") {
@@ -194,8 +194,8 @@ func unknownKind(err error) error {
 	return err
 }
 
-// isPredeclared reports whether every broker knows the kind. RabbitMQ answers
-// others that it does not know by closing the connection.
+// isPredeclared reports whether every broker knows the kind. Before 4.0
+// RabbitMQ answers others that it does not know by closing the connection.
 func isPredeclared(kind string) bool {
 	switch kind {
 	case pocketmq.Direct, pocketmq.Fanout, pocketmq.Topic, pocketmq.Headers:
