@@ -606,9 +606,13 @@ func (q *queue) info() QueueInfo {
 	return i
 }
 
-// isBusy reports whether Shutdown waits for the queue; q.mu is held.
+// isBusy reports whether Shutdown waits for the queue: not for what was handed out of
+// one that is gone, as settling that means nothing. q.mu is held.
 func (q *queue) isBusy() bool {
-	return q.outbox != nil && q.outbox.sending || q.store().Unacked() > 0 || q.store().Pending()
+	if q.outbox != nil && q.outbox.sending {
+		return true
+	}
+	return q.gone == nil && (q.store().Unacked() > 0 || q.store().Pending())
 }
 
 // isGone reports whether the queue was deleted.
