@@ -74,6 +74,9 @@ type Stats struct {
 // a client is closed, or the other side refuses a message for what it is. Then Err
 // tells what, and the messages stay in their queue.
 func Start(ctx context.Context, from pocketmq.Client, queue string, to pocketmq.Client, exchange string, opts ...Option) (*Forwarder, error) {
+	if from == nil || to == nil {
+		return nil, fmt.Errorf("forward: a client is nil: %w", pocketmq.ErrInvalid)
+	}
 	f := &Forwarder{to: to, exchange: exchange, inFlight: 64, log: slog.New(slog.DiscardHandler), done: make(chan struct{})}
 	for _, o := range opts {
 		if o != nil {
