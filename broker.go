@@ -418,6 +418,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		b.removeInbound(destination{queue: stale}) // it is gone, and about to be removed
 	}
 	b.queues.Store(name, q)
+	q.use() // from now on it may expire
 	return q, nil
 }
 

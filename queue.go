@@ -138,7 +138,6 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	if b.phase.Load() != open {
 		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
-	q.restartExpiry()
 	return q
 }
 
