@@ -629,8 +629,8 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	if ctx.Value(handlerOf{}) == b {
-		return newError(ErrNotAllowed, CodeNotAllowed, "a handler cannot wait for the broker to shut down: it would wait for itself")
+	if err := b.checkNoHandler(ctx); err != nil {
+		return err
 	}
 	b.startDraining()
 	err := b.drain(ctx)
@@ -639,6 +639,14 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 		err = lost
 	}
 	return err
+}
+
+// checkNoHandler refuses the context of a handler.
+func (b *Broker) checkNoHandler(ctx context.Context) error {
+	if ctx.Value(handlerOf{}) == b {
+		return newError(ErrNotAllowed, CodeNotAllowed, "a handler cannot wait for the broker to shut down: it would wait for itself")
+	}
+	return nil
 }
 
 // drain waits until no queue is busy any more, or ctx ends.
