@@ -62,7 +62,7 @@ func (q *queue) cancelAll() {
 
 // version is a version of RabbitMQ, where they differ in what the core does. The
 // Go API follows 4.0, and a connection its server's compatibility level.
-type version int
+type version int8
 
 const (
 	noVersion version = iota - 1 // of a binding that was made by the Go API
@@ -139,6 +139,7 @@ type origin struct {
 	properties []byte
 	changed    bool     // of the properties, headers and expiration are others now
 	dead       bool     // it is a dead letter
+	rerouted   bool     // as one it got a key in place of all that it had: CC means nothing any more
 	bcc        []string // the routing keys of BCC, which lead a dead message to the same queues again
 }
 

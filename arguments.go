@@ -2,6 +2,7 @@ package pocketmq
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 )
@@ -76,6 +77,8 @@ type argument struct {
 	// types are the types of queues that have it (ARGS-22 to ARGS-24). A declaration of
 	// theirs must repeat it (QUEUE-16), and others refuse it (ARGS-2).
 	types queueTypes
+	// later are those that have it from 4.0 on as well.
+	later queueTypes
 	// check reports what is wrong with a value, as RabbitMQ would (ARGS-3 to ARGS-21).
 	check func(v any) (why string)
 	// native is set for an argument that classic queues have here, too, if they are
@@ -107,9 +110,9 @@ var arguments = []argument{
 	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
 	{key: "x-max-age", types: streams, check: checkMaxAge},
 	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
-	{key: "x-stream-filter-size-bytes", types: streams, check: checkNotNegative, since: v4_0},
+	{key: "x-stream-filter-size-bytes", types: streams, since: v4_0}, // checked by checkStream
 	{key: "x-initial-cluster-size", types: streams, check: checkPositive},
-	{key: "x-queue-leader-locator", types: quorum | streams,
+	{key: "x-queue-leader-locator", types: quorum | streams, later: classic,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
 	{key: "x-delivery-limit", types: quorum, native: true},
 	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", "disabled", "all", "failed", "returned"),
@@ -124,18 +127,25 @@ var arguments = []argument{
 // knows reports whether the argument means anything to who declares a queue.
 func (c *queueConfig) knows(a *argument) bool { return !c.wire || c.version >= a.since }
 
+// has reports whether the queue has the argument: not all are for all types.
+func (c *queueConfig) has(a *argument) bool { return a.isOf(queueTypeOf(c.args), c.version, !c.wire) }
+
 // checkQueueArguments reports what is wrong with the arguments of a new queue:
-// first with their values, then with the keys.
+// first with its type, then with the values of what it has, then with the keys.
 func (w where) checkQueueArguments(c queueConfig) error {
-	args := c.args
-	if len(args) == 0 {
+	if len(c.args) == 0 {
 		return nil
 	}
-	if err := checkTable("arguments", args, 0); err != nil {
+	if err := checkTable("arguments", c.args, 0); err != nil {
 		return err
 	}
+	if v, ok := c.args["x-queue-type"]; ok {
+		if why := checkQueueType(v); why != "" {
+			return w.invalidArgument("x-queue-type", why)
+		}
+	}
 	for i := range arguments {
-		if a := &arguments[i]; c.knows(a) {
+		if a := &arguments[i]; c.knows(a) && c.has(a) {
 			if err := w.checkQueueArgument(a, c); err != nil {
 				return err
 			}
@@ -150,7 +160,7 @@ func (w where) checkQueueArgument(a *argument, c queueConfig) error {
 	switch {
 	case !ok || a.key == "x-overflow" && v == Block.String() && !c.wire: // Block is ours alone
 		return nil
-	case a.key == "x-max-age" && c.version < v4_0 && isString(v) && noAge(v.(string)):
+	case a.key == "x-max-age" && c.wire && c.version < v4_3 && isString(v) && noAge(v.(string)):
 		return errInternal
 	case a.key == "x-dead-letter-exchange":
 		if _, ok := v.(string); !ok {
@@ -168,19 +178,28 @@ func (w where) checkQueueArgument(a *argument, c queueConfig) error {
 }
 
 // isOf reports whether queues of this type have the argument.
-func (a *argument) isOf(t queueTypes, wire bool) bool {
-	return a.types&t != 0 || a.native && t == classic && !wire
+func (a *argument) isOf(t queueTypes, v version, native bool) bool {
+	return a.types&t != 0 || a.later&t != 0 && v >= v4_0 || a.native && t == classic && native
 }
 
 // checkKeys refuses arguments of other types of queues (ARGS-2).
 func (w where) checkKeys(c queueConfig) error {
 	for i := range arguments {
 		a := &arguments[i]
-		if _, ok := c.args[a.key]; ok && c.knows(a) && !a.isOf(queueTypeOf(c.args), c.wire) {
+		if _, ok := c.args[a.key]; ok && c.knows(a) && !c.has(a) {
 			return w.otherType(a.key, typeOf(c.args))
 		}
 	}
 	return nil
+}
+
+// withoutNoType leaves out a type that stands for none since 4.0 (ARGS-15).
+func (c *queueConfig) withoutNoType() {
+	v, ok := c.args["x-queue-type"]
+	if ok && (v == "undefined" && c.version >= v4_0 || v == "" && c.version >= v4_3) {
+		c.args = maps.Clone(c.args)
+		delete(c.args, "x-queue-type")
+	}
 }
 
 // checkQueueType reports what keeps a new queue from being of its type (QQ-1, QQ-2,

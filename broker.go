@@ -382,6 +382,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	if err := c.check(); err != nil {
 		return nil, err
 	}
+	c.withoutNoType()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	q, err := b.findQueue(name)

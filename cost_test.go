@@ -149,6 +149,22 @@ func TestPublishReceiveAckByTwoConsumersDoNotAllocate(t *testing.T) {
 	}))
 }
 
+func TestPrefetchOfOneReusesItsMemory(t *testing.T) {
+	b := newBroker(t)
+	declare(t, b, "q")
+	c := consume(t, b, "q", pocketmq.Prefetch(1))
+	for range 3000 {
+		send(t, b, "q", "a")
+	}
+	require.Zero(t, testing.AllocsPerRun(200, func() { // though there always is a backlog
+		for range 10 { // the average is rounded down, and a little less than one for each would be none
+			d, err := c.Receive(ctx)
+			must(t, err)
+			must(t, d.Ack())
+		}
+	}))
+}
+
 func TestPluginExchangesRouteWithoutAllocating(t *testing.T) {
 	byHeader := pocketmq.Arguments(pocketmq.Table{"hash-header": "h"})
 	m := &pocketmq.Message{Headers: pocketmq.Table{"h": "1"}}

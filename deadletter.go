@@ -129,10 +129,20 @@ func (q *queue) accept(it *item) {
 // keysToRepeat are the keys, besides that which it was published with, by which a
 // dead message is routed again: also those of BCC, which nobody sees (DLX-4).
 func (m *Message) keysToRepeat() []string {
-	keys, _ := m.moreKeys() // it was published: they are right
+	keys := m.otherKeys()
 	if o := m.own(); o != nil {
 		keys = append(keys, o.bcc...)
 	}
+	return keys
+}
+
+// otherKeys are the keys, besides that which it was published with, that a message
+// was routed by as far as its receivers may see them.
+func (m *Message) otherKeys() []string {
+	if o := m.own(); o != nil && o.rerouted {
+		return nil
+	}
+	keys, _ := m.moreKeys() // it was published: they are right
 	return keys
 }
 
@@ -152,8 +162,10 @@ func (q *queue) deadMessage(l *letter) *Message {
 	m.Expiration = ""
 	m.origin.dead = true
 	if l.to.hasKey {
-		delete(m.Headers, "CC")
-		m.origin.bcc = nil
+		m.origin.bcc, m.origin.rerouted = nil, true
+		if q.version < v4_0 {
+			delete(m.Headers, "CC")
+		}
 	}
 	return m
 }
@@ -218,8 +230,7 @@ func (q *queue) addDeath(deaths []any, reason string, it *item) []any {
 // receivers may see them.
 func publishKeys(it *item) []any {
 	keys := []any{it.key}
-	more, _ := it.msg.moreKeys()
-	for _, key := range more {
+	for _, key := range it.msg.otherKeys() {
 		keys = append(keys, key)
 	}
 	return keys

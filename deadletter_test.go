@@ -118,7 +118,7 @@ func TestADeadLetterTellsOfItsDeaths(t *testing.T) { // DLX-5 to DLX-12
 		d = take(t, b, "q")
 		require.Equal(t, "", d.Exchange)
 		require.Equal(t, "q", d.RoutingKey)
-		require.NotContains(t, d.Headers, "CC", "with a key of its own")
+		require.Equal(t, []any{"c"}, d.Headers["CC"])
 		require.Equal(t, "r", d.Headers["x-last-death-queue"])
 		require.Equal(t, "q", d.Headers["x-first-death-queue"])
 		must(t, d.Reject())
@@ -145,6 +145,26 @@ func TestADeadLetterKeepsItsKeys(t *testing.T) { // DLX-4
 		require.NotContains(t, d.Headers, "BCC")
 		require.Equal(t, []any{"k", "cc"}, deaths(t, d)[0]["routing-keys"])
 		must(t, d.Ack())
+	})
+}
+
+// With a key for dead letters those of CC and BCC lead nowhere any more, for ever.
+func TestADeadLetterWithAKeyHasNoOther(t *testing.T) { // DLX-4, DLX-5
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q", toQueue("r")...)
+		declare(t, b, "r", pocketmq.DeadLetter("amq.direct"))
+		bound(t, b, "amq.direct", "cc", "bcc")
+		must(t, b.Bind(ctx, "r", "amq.direct", "r"))
+		must(t, b.Bind(ctx, "q", "amq.fanout", ""))
+		must(t, b.Publish(ctx, "amq.fanout", "", &pocketmq.Message{Headers: pocketmq.Table{"CC": []any{"cc"}, "BCC": []any{"bcc"}}}))
+		must(t, take(t, b, "q").Reject())
+		d := take(t, b, "r")
+		require.Equal(t, []any{"cc"}, d.Headers["CC"])
+		must(t, d.Reject())
+		d = take(t, b, "r")
+		require.Equal(t, []any{"r"}, deaths(t, d)[0]["routing-keys"])
+		must(t, d.Ack())
+		require.Zero(t, stats(t, b, "cc").Ready+stats(t, b, "bcc").Ready)
 	})
 }
 

@@ -115,22 +115,3 @@ func TestNoLockIsHeldWhileAContextIsAsked(t *testing.T) {
 		require.ErrorIs(t, result(t, published), pocketmq.ErrClosed)
 	})
 }
-
-func TestPrefetchOfOneReusesItsMemory(t *testing.T) {
-	b := pocketmq.New()
-	defer b.Close()
-	declare(t, b, "q")
-	c := consume(t, b, "q", pocketmq.Prefetch(1))
-	for range 3000 {
-		send(t, b, "q", "a")
-	}
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	for range 2000 {
-		d, err := c.Receive(ctx)
-		must(t, err)
-		must(t, d.Ack())
-	}
-	runtime.ReadMemStats(&after)
-	require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(2000*1500), "bytes for 2000 messages") // with -race the pool loses some
-}

@@ -41,7 +41,7 @@ func (w where) sameQueueArguments(received queueConfig, q *queue) error {
 		case received.version < a.since:
 		case a.key == "x-queue-type":
 			err = w.sameType(received, q)
-		case a.isOf(queueTypeOf(q.args), false):
+		case a.isOf(queueTypeOf(q.args), received.version, true):
 			err = w.sameArguments(received.args, q.args, a.key)
 		}
 		if err != nil {

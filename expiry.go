@@ -31,7 +31,9 @@ func (q *queue) expiry(m *Message) int64 {
 // step. q.mu is held.
 func (q *queue) startTime() (now int64) {
 	if !q.fifo.Timed() {
-		q.setPrompt()
+		q.setEager(eagerTimed, true) // before it collects, as in wait
+		q.collect()
+		q.fifo.SetPrompt()
 	}
 	now = q.broker.now()
 	q.fifo.At(now)
@@ -46,26 +48,46 @@ func (q *queue) tick() {
 	}
 }
 
+// timers are those of a queue in which something expires.
+type timers struct {
+	watch       *time.Timer // fires when a message expires or has waited; nil until it is needed
+	watchAt     int64       // when it fires; 0 = it is not set
+	end         *time.Timer // fires when the queue expires; nil until it is needed
+	unusedUntil int64       // when that is
+}
+
+// needTimers returns the queue's timers; q.mu is held.
+func (q *queue) needTimers() *timers {
+	if q.timers == nil {
+		q.timers = new(timers)
+	}
+	return q.timers
+}
+
 // watch makes sure that the queue hears when the message at its head expires, or
 // one has waited that was delayed. There is one timer, and only in a queue that has
 // such a message. q.mu is held.
 func (q *queue) watch() {
 	at := q.fifo.Next()
-	if at == 0 || q.timerAt != 0 && q.timerAt <= at {
+	if at == 0 {
+		return
+	}
+	t := q.needTimers()
+	if t.watchAt != 0 && t.watchAt <= at {
 		return // if that message is gone when the timer fires, it is set again then
 	}
-	q.timerAt = at
+	t.watchAt = at
 	after := time.Duration(at - q.broker.now())
-	if q.timer == nil {
-		q.timer = time.AfterFunc(after, q.timeIsUp)
+	if t.watch == nil {
+		t.watch = time.AfterFunc(after, q.timeIsUp)
 	} else {
-		q.timer.Reset(after)
+		t.watch.Reset(after)
 	}
 }
 
 func (q *queue) timeIsUp() {
 	q.mu.Lock()
-	q.timerAt = 0
+	q.timers.watchAt = 0
 	q.collect()
 	q.unlock()
 }
@@ -85,11 +107,12 @@ func (q *queue) restartExpiry() {
 	if after == 0 || len(q.consumers) > 0 || q.gone != nil {
 		return
 	}
-	q.unusedUntil = q.broker.now() + int64(after)
-	if q.endTimer == nil {
-		q.endTimer = time.AfterFunc(after, q.endUnused)
+	t := q.needTimers()
+	t.unusedUntil = q.broker.now() + int64(after)
+	if t.end == nil {
+		t.end = time.AfterFunc(after, q.endUnused)
 	} else {
-		q.endTimer.Reset(after)
+		t.end.Reset(after)
 	}
 }
 
@@ -97,7 +120,7 @@ func (q *queue) restartExpiry() {
 // (TTL-11).
 func (q *queue) endUnused() {
 	q.mu.Lock()
-	expired := q.gone == nil && q.settings.expires > 0 && len(q.consumers) == 0 && q.broker.now() >= q.unusedUntil
+	expired := q.gone == nil && q.settings.expires > 0 && len(q.consumers) == 0 && q.broker.now() >= q.timers.unusedUntil
 	if expired {
 		q.end(errGone)
 	}
@@ -109,7 +132,10 @@ func (q *queue) endUnused() {
 
 // stopTimers is for a queue that ends. q.mu is held.
 func (q *queue) stopTimers() {
-	for _, t := range [...]*time.Timer{q.timer, q.endTimer} {
+	if q.timers == nil {
+		return
+	}
+	for _, t := range [...]*time.Timer{q.timers.watch, q.timers.end} {
 		if t != nil {
 			t.Stop()
 		}

@@ -103,7 +103,7 @@ func (h *holder) giveBack() {
 		return
 	}
 	for _, e := range all {
-		h.queue.store().Return(h.core, e)
+		h.queue.store().Lose(h.core, e)
 	}
 }
 
@@ -119,7 +119,7 @@ func (h *holder) holds(tag uint64) bool {
 func (h *holder) fill(d *Delivery, e *entry, consumerTag string, tag uint64) {
 	it := &e.Value
 	if d.Message = it.msg; h.queue.quorum {
-		d.Message = h.queue.counted(e)
+		d.Message = h.queue.counted(e, h.core == nil)
 	}
 	d.Exchange = it.exchange.name
 	d.RoutingKey = it.key

@@ -220,7 +220,7 @@ func (m *Message) withHeaders() *Message {
 	own.origin = &origin{message: &own, changed: true}
 	own.origin.properties, _ = m.receivedProperties()
 	if o := m.own(); o != nil {
-		own.origin.bcc, own.origin.dead = o.bcc, o.dead
+		own.origin.bcc, own.origin.dead, own.origin.rerouted = o.bcc, o.dead, o.rerouted
 	}
 	return &own
 }

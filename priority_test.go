@@ -57,6 +57,18 @@ func TestWhatAConsumerHoldsIsNotOvertaken(t *testing.T) { // PRIO-5
 	})
 }
 
+func TestWhatThereIsCreditForIsNotOvertaken(t *testing.T) { // PRIO-5
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q", pocketmq.MaxPriority(5))
+		c := consume(t, b, "q", pocketmq.Prefetch(2))
+		sendWith(t, b, "q", 1, 1, 1, 1)
+		must(t, receive(t, c).Ack()) // there is credit for one more
+		sendWith(t, b, "q", 5)
+		must(t, receive(t, c).Ack()) // and now for the newest
+		require.Equal(t, []string{"1.2", "5.0"}, bodies(held(t, c)))
+	})
+}
+
 func TestAFullQueueDropsTheHighestPriorityFirst(t *testing.T) { // PRIO-4
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		declare(t, b, "q", pocketmq.MaxPriority(5), pocketmq.MaxLength(2), dropHead)

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
 	"github.com/pocketmq/pocketmq/internal/ring"
@@ -33,11 +32,11 @@ type queue struct {
 	autoDelete bool
 	quorum     bool
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
+	wire       bool     // declared over a connection
+	version    version  // of RabbitMQ that it behaves like
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
 	defaults   *settings // of whoever declared it, where its arguments are silent
-	wire       bool      // declared over a connection
-	version    version   // of RabbitMQ that it behaves like
 	broker     *Broker
 	self       targets // this queue alone, for the default exchange
 
@@ -64,12 +63,7 @@ type queue struct {
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
 
 	outbox *outbox // of dead letters; nil until there is one
-
-	// See expiry.go.
-	timer       *time.Timer // fires when a message expires or has waited; nil until it is needed
-	timerAt     int64       // when it fires; 0 = it is not set
-	endTimer    *time.Timer // fires when the queue expires; nil until it is needed
-	unusedUntil int64       // when that is
+	timers *timers // nil until one is needed
 }
 
 // store is where a queue keeps its messages, as the consumers see it.
@@ -85,6 +79,7 @@ type store interface {
 	Ack(c *fifo.Consumer[item], n int)
 	Reject(c *fifo.Consumer[item], e entry)
 	Return(c *fifo.Consumer[item], e entry)
+	Lose(c *fifo.Consumer[item], e entry)
 	Release(c *fifo.Consumer[item], e entry)
 	Restore(c *fifo.Consumer[item], e entry)
 	Woken() []*fifo.Consumer[item]
@@ -104,7 +99,7 @@ const (
 	eagerShared   = 1 << iota // several consumers: who is served next depends on the moment
 	eagerWaiters              // publishers wait for room
 	eagerDraining             // Shutdown waits for the queue to run empty
-	eagerPrompt               // it matters when a message is assigned: see setPrompt
+	eagerTimed                // messages expire: one is safe from the moment when there is credit for it
 )
 
 // waiter is a publisher that waits for room in a queue.
@@ -127,7 +122,7 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 		q.log = stream.New[item](s.Retention)
 	}
 	if q.settings.maxPriority > 0 {
-		q.setPrompt()
+		q.fifo.SetPrompt()
 	}
 	if q.settings.retry != nil {
 		q.startTime()
@@ -193,6 +188,9 @@ func (q *queue) put(it *item) {
 	if q.log != nil {
 		q.append(it)
 		return
+	}
+	if q.settings.maxPriority > 0 {
+		q.collect() // it overtakes what waits, but nothing that a consumer has credit for (PRIO-5)
 	}
 	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
 }
@@ -312,15 +310,6 @@ func (q *queue) resolveWaiters() {
 	}
 	q.waiters = nil
 	q.setEager(eagerWaiters, false)
-}
-
-// setPrompt is for a queue in which it matters when a message is assigned: because
-// messages expire, or overtake others. The flag comes first: an ack either is
-// collected here or sees the flag. q.mu is held.
-func (q *queue) setPrompt() {
-	q.setEager(eagerPrompt, true)
-	q.collect()
-	q.fifo.SetPrompt()
 }
 
 // setEager changes q.eager; q.mu is held.

@@ -17,7 +17,7 @@ func (c *queueConfig) quorumSettings(s settings) *settings {
 	}
 	switch c.version { // QQ-10
 	case v4_0:
-		s.maxPriority = 1
+		s.maxPriority, s.highTurns = 1, 2
 	case v4_3:
 		s.maxPriority = 31
 	}
@@ -89,14 +89,15 @@ func (q *queue) checkGet() error {
 func (q *queue) where() string { return "queue '" + q.name + "' in vhost '" + q.broker.vhost + "'" }
 
 // counted is a message as a quorum queue delivers it: with the number of times it
-// came back (QQ-4).
-func (q *queue) counted(e *entry) *Message {
+// came back (QQ-4). Before 4.0 it also says so of none, but only to Get.
+func (q *queue) counted(e *entry, got bool) *Message {
 	failures := e.Failures()
-	if q.version >= v4_0 && failures == 0 && q.version < v4_3 {
+	counts := failures > 0 || got && q.version < v4_0
+	if !counts && q.version < v4_3 {
 		return e.Value.msg
 	}
 	m := e.Value.msg.withHeaders()
-	if failures > 0 || q.version < v4_0 {
+	if counts {
 		m.Headers["x-delivery-count"] = int64(failures)
 	}
 	if q.version >= v4_3 {

@@ -33,3 +33,26 @@ func TestAQuorumQueueCountsReturns(t *testing.T) { // QQ-4, QQ-8, QQ-9
 		must(t, d.Ack())
 	})
 }
+
+func TestAQuorumQueueHasTwoPriorities(t *testing.T) { // QQ-9, QQ-10
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q", pocketmq.Quorum())
+		publish := func(priority uint8, bodies ...string) {
+			for _, body := range bodies {
+				must(t, b.Publish(ctx, "", "q", &pocketmq.Message{Body: []byte(body), Priority: priority}))
+			}
+		}
+		publish(4, "low 1", "low 2", "low 3")
+		publish(5, "high 1", "high 2", "high 3")
+		first := take(t, b, "q")
+		require.Equal(t, "high 1", string(first.Body))
+		must(t, first.Ack())
+		require.Equal(t, []string{"high 2", "low 1", "high 3", "low 2", "low 3"}, drain(t, b, "q"), "two to one")
+
+		publish(0, "low")
+		back := take(t, b, "q")
+		publish(9, "high")
+		must(t, back.Nack(true))
+		require.Equal(t, []string{"low", "high"}, drain(t, b, "q"), "what came back is before all")
+	})
+}

@@ -25,6 +25,7 @@ type settings struct {
 
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
+	highTurns    int   // messages before the lowest priority has its turn; 0 = it has none
 	singleActive bool  // only one consumer gets messages
 	quorum       bool
 	version      version // of RabbitMQ, for a quorum queue
@@ -103,6 +104,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 	}
 	if n, ok := integerIn(args, "x-delivery-limit"); ok {
 		s.deliveryLimit = int(n)
+		if s.quorum && s.version < v4_0 {
+			s.deliveryLimit = max(0, s.deliveryLimit) // below 0 is no limit since 4.0 (ARGS-17)
+		}
 	}
 	if n, ok := integerIn(args, "x-max-priority"); ok {
 		s.maxPriority = uint8(n)
@@ -130,7 +134,8 @@ func (s *settings) limits() fifo.Limits[item] {
 	if s.stream != nil {
 		return fifo.Unlimited[item]()
 	}
-	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place, KeepDead: s.deadLetters != nil}
+	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place,
+		Weight: s.highTurns, KeepDead: s.deadLetters != nil}
 	if s.retry != nil {
 		l.Delay = s.retry.delay
 	}

@@ -72,8 +72,10 @@ func (w where) checkStream(c queueConfig) error {
 	if n, ok := integerIn(c.args, "x-stream-max-segment-size-bytes"); ok && n > 3_000_000_000 { // ARGS-20
 		return preconditionFailed("Exceeded max value for x-stream-max-segment-size-bytes")
 	}
-	if n, ok := integerIn(c.args, "x-stream-filter-size-bytes"); ok && c.version >= v4_0 && (n < 16 || n > 255) { // ARGS-21
-		return preconditionFailed("Invalid value for  x-stream-filter-size-bytes")
+	if v, ok := c.args["x-stream-filter-size-bytes"]; ok && c.version >= v4_0 { // ARGS-21
+		if n, why := integerArgument(v); why != "" || n < 16 || n > 255 {
+			return preconditionFailed("Invalid value for  x-stream-filter-size-bytes")
+		}
 	}
 	return nil
 }

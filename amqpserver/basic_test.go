@@ -636,3 +636,62 @@ func TestGlobalPrefetchAndWhatWasGot(t *testing.T) {
 		delivered(11)
 	})
 }
+
+func TestCancelSendsWhatCameBefore(t *testing.T) { // CONS-15
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		for _, noAck := range []bool{true, false} {
+			q := c.declare()
+			for priority, tag := range []string{"other", "cancelled"} {
+				call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{
+					Queue: q, ConsumerTag: tag, NoAck: noAck, Arguments: wire.Table{"x-priority": int32(priority)},
+				})
+			}
+			const messages = 100
+			var frames []byte
+			for range messages {
+				frames = append(frames, publishFrames(1, &wire.BasicPublish{RoutingKey: q}, &wire.Properties{}, "x")...)
+			}
+			frames, err := wire.AppendMethodFrame(frames, 1, &wire.BasicCancel{ConsumerTag: "cancelled"})
+			require.NoError(t, err)
+			c.write(frames)
+			for range messages {
+				d, _ := c.delivered(1)
+				require.Equal(t, "cancelled", d.ConsumerTag)
+			}
+			expect[*wire.BasicCancelOk](c, 1)
+			call[*wire.BasicCancelOk](c, 1, &wire.BasicCancel{ConsumerTag: "other"})
+		}
+	})
+}
+
+func TestDeletingAQueueSendsWhatCameBefore(t *testing.T) { // QUEUE-28
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		call[*wire.BasicConsumeOk](c, 1, &wire.BasicConsume{Queue: q, ConsumerTag: "t", NoAck: true})
+		const messages = 100
+		var frames []byte
+		for range messages {
+			frames = append(frames, publishFrames(1, &wire.BasicPublish{RoutingKey: q}, &wire.Properties{}, "x")...)
+		}
+		frames, err := wire.AppendMethodFrame(frames, 1, &wire.QueueDelete{Queue: q})
+		require.NoError(t, err)
+		c.write(frames)
+		deliveries, deleted := 0, false
+		for deliveries < messages || !deleted { // RabbitMQ may send delete-ok before or among them
+			_, m := c.next()
+			switch m := m.(type) {
+			case *wire.BasicDeliver:
+				c.content()
+				deliveries++
+			case *wire.QueueDeleteOk:
+				require.Zero(t, m.MessageCount)
+				deleted = true
+			default:
+				require.Fail(t, "unexpected", "%T", m)
+			}
+		}
+		require.Equal(t, &wire.BasicCancel{ConsumerTag: "t", NoWait: true}, expect[*wire.BasicCancel](c, 1))
+	})
+}

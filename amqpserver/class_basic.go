@@ -150,6 +150,9 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 
 // basic.cancel: CONS-14, CONS-15, CONS-17
 func (ch *channel) basicCancel(m *wire.BasicCancel) error {
+	if ch.hasConsumer(m.ConsumerTag) {
+		ch.conn.handOut()
+	}
 	ch.mu.Lock()
 	k := ch.consumers[m.ConsumerTag]
 	if k != nil {

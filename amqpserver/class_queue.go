@@ -221,6 +221,7 @@ func (ch *channel) queueDelete(m *wire.QueueDelete) error {
 	if m.IfEmpty {
 		opts = append(opts, pocketmq.IfEmpty())
 	}
+	ch.conn.handOut()
 	// With the lock the writer cannot tell of the cancelled consumers of this
 	// channel before delete-ok is sent (QUEUE-28).
 	ch.mu.Lock()

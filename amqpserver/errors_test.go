@@ -312,6 +312,53 @@ func TestUnknownExchangeTypeSince40(t *testing.T) { // EXCH-11
 	}, amqpserver.Compat(amqpserver.V4_0))
 }
 
+// Which arguments a queue may have, and what is said of others, depends on the version.
+func TestQueueArgumentsByVersion(t *testing.T) {
+	type T = wire.Table
+	const at = "PRECONDITION_FAILED - invalid arg '"
+	const internal = "INTERNAL_ERROR"
+	for name, tc := range map[string]struct {
+		args                    T
+		in310, since40, since43 string // what is wrong; "" = nothing
+	}{
+		"ARGS-2: the key of another type, whatever its value": {T{"x-max-age": "soon"},
+			at + "x-max-age' for queue 'q' in vhost '/' of queue type rabbit_classic_queue", "=", "="},
+		"ARGS-2: the type before all others": {T{"x-queue-type": "fifo", "x-max-length": "a"},
+			at + `x-queue-type' for queue 'q' in vhost '/': "unsupported queue type 'fifo'"`, "=", "="},
+		"ARGS-15: undefined": {T{"x-queue-type": "undefined"},
+			at + `x-queue-type' for queue 'q' in vhost '/': "unsupported queue type 'undefined'"`, "", ""},
+		"ARGS-15: empty": {T{"x-queue-type": ""}, at + `x-queue-type' for queue 'q' in vhost '/': "unsupported queue type ''"`, "=", ""},
+		"ARGS-16: of a classic queue": {T{"x-queue-leader-locator": "balanced"},
+			at + "x-queue-leader-locator' for queue 'q' in vhost '/' of queue type rabbit_classic_queue", "", ""},
+		"ARGS-19: no number": {T{"x-queue-type": "stream", "x-max-age": "D"},
+			internal, "=", at + "x-max-age' for queue 'q' in vhost '/': invalid_max_age"},
+		"ARGS-21: no integer": {T{"x-queue-type": "stream", "x-stream-filter-size-bytes": "16"},
+			"", "PRECONDITION_FAILED - Invalid value for  x-stream-filter-size-bytes", "="},
+	} {
+		want := tc.in310
+		for v, why := range []string{tc.in310, tc.since40, tc.since43} {
+			if why != "=" {
+				want = why
+			}
+			t.Run(name+" "+amqpserver.Compatibility(v).String(), func(t *testing.T) {
+				bubble(t, func(t *testing.T, s *server) {
+					c := s.channel(t)
+					c.send(1, &wire.QueueDeclare{Queue: "q", Durable: true, Arguments: tc.args})
+					switch want {
+					case "":
+						expect[*wire.QueueDeclareOk](c, 1)
+						call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "q", Durable: true, Arguments: tc.args})
+					case internal:
+						c.closed(541, internal, 0)
+					default:
+						c.channelClosed(1, 406, want, wire.IDQueueDeclare)
+					}
+				}, amqpserver.Compat(amqpserver.Compatibility(v)))
+			})
+		}
+	}
+}
+
 func TestPatternWithManyWildcards(t *testing.T) { // ROUTE-11
 	bind := func(c *client, key string) {
 		c.send(1, &wire.QueueBind{Queue: "q", Exchange: "amq.topic", RoutingKey: key})

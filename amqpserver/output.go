@@ -63,8 +63,8 @@ func (o *output) sendContent(channel uint16, m wire.Method, msg *pocketmq.Messag
 	o.wakeWriter()
 }
 
-// sendDelivery appends basic.deliver. Only the writer calls it for consumers, and
-// needs no waking.
+// sendDelivery appends basic.deliver. Who calls it sees to it that the writer is
+// awake, which mostly calls it itself.
 func (o *output) sendDelivery(channel uint16, d *pocketmq.Delivery, tag uint64) {
 	o.mu.Lock()
 	o.deliver = wire.BasicDeliver{
@@ -118,11 +118,12 @@ func (o *output) wakeWriter() {
 	}
 }
 
-// hasRoom reports whether there is room for a delivery.
-func (o *output) hasRoom() bool {
+// hasRoom reports whether there is room for a delivery: less than room bytes to
+// send.
+func (o *output) hasRoom(room int) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.buf) < deliveryRoom && !o.finished && !o.broken
+	return len(o.buf) < room && !o.finished && !o.broken
 }
 
 // waitForRoom waits until there is room for an answer, or nobody needs it.

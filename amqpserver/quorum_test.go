@@ -127,8 +127,55 @@ func TestQuorumQueuesWithoutALimitPutReturnsAtTheBack(t *testing.T) { // QQ-9, Q
 			_, text := c.counted(q)
 			require.Equal(t, want, text)
 		}
+		call[*wire.ChannelCloseOk](c, 1, &wire.ChannelClose{})
+		c.openChannel(1)
+		c.publish(1, "", q, "3")
+		for _, want := range []string{"1 1", "2 1", "0 2", "3 0"} {
+			_, text := c.counted(q)
+			require.Equal(t, want, text, "what a lost channel had comes first")
+		}
 		call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: q})
 	})
+}
+
+// In 3.10 only basic.get tells that a message never came back.
+func TestQuorumQueuesTellConsumersOfReturns(t *testing.T) { // QQ-4
+	compare(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		const q = "core-qq-consumed"
+		c.quorum(q, nil)
+		c.publish(1, "", q, "x")
+		c.consume(q, "t")
+		d := expect[*wire.BasicDeliver](c, 1)
+		p, _ := c.content()
+		require.NotContains(t, p.Headers, "x-delivery-count")
+		c.send(1, &wire.BasicReject{DeliveryTag: d.DeliveryTag, Requeue: true})
+		expect[*wire.BasicDeliver](c, 1)
+		p, _ = c.content()
+		require.Equal(t, int64(1), p.Headers["x-delivery-count"])
+		call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: q})
+	})
+}
+
+// A limit below 0 is as good as 0 in 3.10, and none since 4.0.
+func TestQuorumQueuesWithANegativeLimit(t *testing.T) { // ARGS-17
+	for v, dropped := range map[amqpserver.Compatibility]bool{amqpserver.V3_10: true, amqpserver.V4_0: false} {
+		t.Run(v.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				c.quorum("q", wire.Table{"x-delivery-limit": int32(-1)})
+				c.publish(1, "", "q", "x")
+				got, _ := c.counted("q")
+				c.send(1, &wire.BasicReject{DeliveryTag: got.DeliveryTag, Requeue: true})
+				if dropped {
+					expectEmpty(c, "q")
+					return
+				}
+				_, text := c.counted("q")
+				require.Equal(t, "x 1", text)
+			}, amqpserver.Compat(v))
+		})
+	}
 }
 
 func TestWhatQuorumQueuesRefuse(t *testing.T) { // QQ-13 to QQ-16

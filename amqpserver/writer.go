@@ -16,7 +16,7 @@ func (c *conn) write() {
 	var beat heart
 	defer beat.stop()
 	for {
-		c.fetch()
+		c.fetch(deliveryRoom)
 		frames, finished := c.out.take()
 		if len(frames) > 0 {
 			if err := c.sendFrames(frames); err != nil {
@@ -77,7 +77,8 @@ func (h *heart) stop() {
 
 // ready lists the consumers that may have something to deliver.
 type ready struct {
-	turn []*consumer // those who may send in this turn; the writer's own
+	fetching sync.Mutex  // taken before all other locks
+	turn     []*consumer // those who may send in this turn; guarded by fetching
 
 	mu   sync.Mutex // taken after all other locks but output.mu
 	next []*consumer
@@ -99,7 +100,7 @@ func (r *ready) add(k *consumer) {
 	r.mu.Unlock()
 }
 
-// take returns the consumer that may send now, or nil. The writer calls it.
+// take returns the consumer that may send now, or nil. r.fetching is held.
 func (r *ready) take() (k *consumer, alone bool) {
 	if len(r.turn) == 0 {
 		r.mu.Lock()
@@ -120,11 +121,14 @@ func (r *ready) take() (k *consumer, alone bool) {
 	return k, alone
 }
 
-// fetch gets deliveries from the consumers that have some while there is room:
-// one from each in turn, so that consumers of one queue send in the order in
-// which it gave them the messages, or more from one that is alone.
-func (c *conn) fetch() {
-	for c.out.hasRoom() {
+// fetch gets deliveries from the consumers that have some while there are less
+// than room bytes to send: one from each in turn, so that consumers of one queue
+// send in the order in which it gave them the messages, or more from one that is
+// alone.
+func (c *conn) fetch(room int) {
+	c.ready.fetching.Lock()
+	defer c.ready.fetching.Unlock()
+	for c.out.hasRoom(room) {
 		k, alone := c.ready.take()
 		if k == nil {
 			return
@@ -134,10 +138,18 @@ func (c *conn) fetch() {
 			n = fetchAlone
 		}
 		k.listed.Store(false)
-		if k.fetch(n) && !k.listed.Swap(true) {
+		if k.fetch(n, room) && !k.listed.Swap(true) {
 			c.ready.add(k) // there is more
 		}
 	}
+}
+
+// handOut sends what the consumers could have by now. A queue of RabbitMQ hands out
+// at once what it can, so that this comes before a consumer or its queue ends. The
+// reader calls it.
+func (c *conn) handOut() {
+	c.fetch(answerRoom)
+	c.out.wakeWriter()
 }
 
 // fetchAlone is how many deliveries a consumer may send before others are looked
@@ -147,13 +159,13 @@ const fetchAlone = 64
 // fetch sends up to n deliveries, and reports whether there may be more. The
 // channel's lock makes the numbers of deliveries rise in the order in which they
 // are sent, and keeps deliveries from following cancel-ok.
-func (k *consumer) fetch(n int) (more bool) {
+func (k *consumer) fetch(n, room int) (more bool) {
 	ch := k.channel
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	now := ch.conn.age()
 	for range n {
-		if !k.started || k.gone || !ch.conn.out.hasRoom() {
+		if !k.started || k.gone || !ch.conn.out.hasRoom(room) {
 			return k.started && !k.gone
 		}
 		d, ok, err := k.core.TryReceive()

@@ -65,7 +65,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.tlsCert, "tls-cert", "", "`file` with the server's certificate, PEM")
 	f.StringVar(&s.tlsKey, "tls-key", "", "`file` with its private key, PEM")
 	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate")
-	f.Func("user", "add a user, as `name:password`; may be repeated (default guest:guest, from this machine only)", s.addUser)
+	f.Func("user", "add a user, as `name:password`; may be repeated. Without it there is guest:guest, from this machine only; with it there is no guest unless added", s.addUser)
 	f.Func("vhost", "add a virtual host of this `name` to \"/\"; may be repeated", s.addVHost)
 	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; 0 for any number")
 	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; 0 for no limit")

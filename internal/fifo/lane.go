@@ -22,11 +22,16 @@ func (l *lane[T]) head() *Entry[T] {
 	return l.ready.Front()
 }
 
-func (l *lane[T]) pop() Entry[T] {
+// popTo removes the entry at the head, and sets e to it.
+func (l *lane[T]) popTo(e *Entry[T]) {
 	if len(l.returned) > 0 {
-		return l.returned.pop()
+		*e = l.returned.pop()
+		return
 	}
-	return l.ready.PopFront()
+	head := l.ready.Front()
+	*e = *head
+	*head = Entry[T]{}
+	l.ready.Advance()
 }
 
 func (l *lane[T]) check() error {
@@ -89,14 +94,13 @@ func (l *lanes[T]) top() (lane *lane[T], priority int) {
 	}
 }
 
-func (l *lanes[T]) pop() Entry[T] {
+func (l *lanes[T]) popTo(e *Entry[T]) {
 	top, priority := l.top()
-	e := top.pop()
+	top.popTo(e)
 	l.len--
 	if top.len() == 0 {
 		l.used[priority/64] &^= 1 << (priority % 64)
 	}
-	return e
 }
 
 func (l *lanes[T]) check() error {

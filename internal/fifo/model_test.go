@@ -24,6 +24,8 @@ type model struct {
 	delayed   []delayed[int] // in the order in which they are due
 	place     Place
 	first     uint64
+	turn      int // after so many messages priority 0 has its turn; 0 = it has none
+	taken     int
 	single    bool // only one consumer gets messages
 	active    *modelConsumer
 	dead      []Dead[int]
@@ -43,8 +45,33 @@ type modelConsumer struct {
 func (m *model) wait(e Entry[int]) {
 	m.waiting = append(m.waiting, e)
 	slices.SortFunc(m.waiting, func(a, b Entry[int]) int {
+		if inFront := a.Seq < firstPlace; inFront != (b.Seq < firstPlace) {
+			return map[bool]int{true: -1, false: 1}[inFront]
+		}
+		if a.Seq < firstPlace {
+			return int(a.Seq) - int(b.Seq)
+		}
 		return cmp.Or(int(b.Priority)-int(a.Priority), int(a.Seq)-int(b.Seq))
 	})
+}
+
+// head returns where the next message waits.
+func (m *model) head() int {
+	if m.turn > 0 && m.taken == m.turn && m.waiting[0].Seq > firstPlace {
+		return max(0, slices.IndexFunc(m.waiting, func(e Entry[int]) bool { return e.Priority == 0 }))
+	}
+	return 0
+}
+
+// pop takes the next message.
+func (m *model) pop() Entry[int] {
+	i := m.head()
+	e := m.waiting[i]
+	m.waiting = slices.Delete(m.waiting, i, i+1)
+	if e.Seq > firstPlace {
+		m.taken = (m.taken + 1) % (m.turn + 1)
+	}
+	return e
 }
 
 // next returns whose turn it is: the first in line of the highest priority.
@@ -75,9 +102,11 @@ func (m *model) leaveLine(c *modelConsumer) {
 
 // expire buries what has expired at the head, and nowhere else.
 func (m *model) expire() {
-	for len(m.waiting) > 0 && m.waiting[0].Expires > 0 && m.waiting[0].Expires <= m.now {
-		m.bury(m.waiting[0], Expired)
-		m.waiting = m.waiting[1:]
+	for len(m.waiting) > 0 {
+		if e := m.waiting[m.head()]; e.Expires == 0 || e.Expires > m.now {
+			return
+		}
+		m.bury(m.pop(), Expired)
 	}
 }
 
@@ -109,9 +138,8 @@ func (m *model) dispatch() {
 			c.blocked = true
 			continue
 		}
-		c.inbox = append(c.inbox, m.waiting[0])
+		c.inbox = append(c.inbox, m.pop())
 		c.unacked++
-		m.waiting = m.waiting[1:]
 		m.line = append(m.line, c)
 	}
 }
@@ -149,8 +177,8 @@ type both struct {
 // newPair returns an empty queue with limits that depend on kind.
 func newPair(kind byte) *pair {
 	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200,
-		place: Place(kind % 3), delays: kind%5 == 0, places: firstPlace}
-	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Failures: m.returns, Place: m.place, KeepDead: true}
+		place: Place(kind % 3), delays: kind%5 == 0, places: firstPlace, turn: int(kind % 4)}
+	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Failures: m.returns, Place: m.place, KeepDead: true, Weight: m.turn}
 	if m.bytes >= 0 {
 		limits.Size = size
 	}
@@ -390,11 +418,10 @@ func (p *pair) get(arg byte) {
 	}
 	p.q.Dispatch() // a lone consumer may not have fetched what it is entitled to
 	e, ok := p.q.Get()
-	if ok != (len(p.m.waiting) > 0) || ok && e != p.m.waiting[0] {
+	if ok != (len(p.m.waiting) > 0) || ok && e != p.m.pop() {
 		panic("Get differs")
 	}
 	if ok {
-		p.m.waiting = p.m.waiting[1:]
 		p.got = append(p.got, e)
 		p.m.expire()
 	}
@@ -432,8 +459,7 @@ func (p *pair) rare(arg byte) {
 	default:
 		p.q.Trim()
 		for len(p.m.waiting) > p.m.limit || p.m.bytes >= 0 && p.m.weight() > p.m.bytes {
-			p.m.bury(p.m.waiting[0], MaxLength)
-			p.m.waiting = p.m.waiting[1:]
+			p.m.bury(p.m.pop(), MaxLength)
 		}
 		p.m.dispatch()
 		p.q.Dispatch()

@@ -13,20 +13,16 @@ import (
 type Queue[T any] struct {
 	lane[T]           // what waits with priority 0
 	above   *lanes[T] // and with higher ones; nil = never any
+	taken   int       // messages taken since priority 0 had its turn; see Limits.Weight
 	seq     uint64    // the last place that was given away
-	first   uint64    // the last place that was given away in ReturnOrder
-	moved   uint64    // how many places were given away for Back
 	limits  Limits[T]
 	bytes   int64 // of the messages that wait, if they are limited
 	unacked int
 	pool    *ring.Pool[Entry[T]]
 
-	delayed heap[delayed[T], *delayed[T]] // came back, and not ready yet
-
 	now    int64 // the time of this step, if timed is set
 	timed  bool  // entries expire or are delayed
 	prompt bool  // a lone consumer is no exception any more; see SetPrompt
-	dead   []Dead[T]
 
 	consumers []*Consumer[T] // in the order in which they subscribed
 	lone      *Consumer[T]   // the only consumer, if there is one, it has no gate, and the queue is not prompt
@@ -35,6 +31,24 @@ type Queue[T any] struct {
 	woken     []*Consumer[T]
 
 	counts Counts
+	rare   *rare[T] // nil = never needed; see rarely
+}
+
+// rare is what most queues never need.
+type rare[T any] struct {
+	front   heap[Entry[T], *Entry[T]]     // came back in ReturnOrder
+	first   uint64                        // the last place that was given away in ReturnOrder
+	moved   uint64                        // how many places were given away for Back
+	delayed heap[delayed[T], *delayed[T]] // came back, and not ready yet
+	dead    []Dead[T]
+}
+
+// rarely returns q.rare, for a change of it.
+func (q *Queue[T]) rarely() *rare[T] {
+	if q.rare == nil {
+		q.rare = new(rare[T])
+	}
+	return q.rare
 }
 
 // Limits bound what a queue holds. Entries that come back may exceed them, as
@@ -54,6 +68,11 @@ type Limits[T any] struct {
 	// Place is where messages go that come back.
 	Place Place
 
+	// Weight is how many messages are taken before it is the turn of priority 0, though
+	// one of a higher priority waits, too; 0 = it has none. What came back in
+	// ReturnOrder takes no part in this.
+	Weight int
+
 	// Delay is for how long a message is not ready that comes back; nil = never. It is
 	// given what the message's Entry says, and whether it comes by Release. Before
 	// there is one the caller calls SetPrompt, and At.
@@ -69,7 +88,7 @@ type Place uint8
 // The places.
 const (
 	Original    Place = iota // before everything that was put in later (ACK-9)
-	ReturnOrder              // before all that never left, in the order in which they come back (QQ-9)
+	ReturnOrder              // before all that never left, whatever its priority, in the order in which they come back (QQ-9)
 	Back                     // behind all others (QQ-9)
 )
 
@@ -116,6 +135,9 @@ func (q *Queue[T]) weighAll() (n int64) {
 			n += int64(q.limits.Size(l.returned[i].Value))
 		}
 	}
+	for i := range q.inFront() {
+		n += int64(q.limits.Size(q.rare.front[i].Value))
+	}
 	return n
 }
 
@@ -129,7 +151,7 @@ func (q *Queue[T]) weigh(v *T, by int64) {
 // Ready is the number of messages that wait for a consumer, as AMQP counts
 // them: unacked ones are not ready.
 func (q *Queue[T]) Ready() int {
-	n := q.ready.Len() + len(q.returned)
+	n := q.lane.len() + q.inFront()
 	if q.above != nil {
 		n += q.above.len
 	}
@@ -157,7 +179,10 @@ func (q *Queue[T]) Over() bool {
 // Counts returns the running totals.
 func (q *Queue[T]) Counts() Counts {
 	n := q.counts
-	n.Published = q.seq - firstPlace - q.moved
+	n.Published = q.seq - firstPlace
+	if q.rare != nil {
+		n.Published -= q.rare.moved
+	}
 	return n
 }
 
@@ -177,7 +202,9 @@ func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	c := q.lone
 	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
-			return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority})
+			q.take()
+			*c.inbox.PushBack() = Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}
+			return q.assigned(c, 0)
 		}
 	}
 	l := &q.lane
@@ -209,14 +236,15 @@ func (q *Queue[T]) TryPush(v *T, expires int64, priority uint8) (wake *Consumer[
 		return nil, false
 	}
 	q.seq++
-	return q.assign(c, &Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}), true
+	q.take()
+	*c.inbox.PushBack() = Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}
+	return q.assigned(c, 0), true
 }
 
-// assign gives an entry to a consumer that has paid for it, and returns the
-// consumer if it must be woken.
-func (q *Queue[T]) assign(c *Consumer[T], e *Entry[T]) *Consumer[T] {
-	q.delivered(e)
-	*c.inbox.PushBack() = *e
+// assigned counts an entry that was put into the inbox of a consumer that has paid
+// for it, and returns the consumer if it must be woken.
+func (q *Queue[T]) assigned(c *Consumer[T], returns uint32) *Consumer[T] {
+	q.delivered(returns)
 	if !c.idle {
 		return nil
 	}
@@ -224,10 +252,10 @@ func (q *Queue[T]) assign(c *Consumer[T], e *Entry[T]) *Consumer[T] {
 	return c
 }
 
-func (q *Queue[T]) delivered(e *Entry[T]) {
+func (q *Queue[T]) delivered(returns uint32) {
 	q.unacked++
 	q.counts.Delivered++
-	if e.Returns > 0 {
+	if returns > 0 {
 		q.counts.Redelivered++
 	}
 }
@@ -244,8 +272,9 @@ func (q *Queue[T]) Dispatch() {
 		if c == nil {
 			return
 		}
-		e := q.pop()
-		if c = q.assign(c, &e); c != nil {
+		e := c.inbox.PushBack()
+		q.popTo(e)
+		if c = q.assigned(c, e.Returns); c != nil {
 			q.woken = append(q.woken, c)
 		}
 	}
@@ -253,22 +282,59 @@ func (q *Queue[T]) Dispatch() {
 
 // head returns the entry at the head, or nil.
 func (q *Queue[T]) head() *Entry[T] {
-	if q.above != nil && q.above.len > 0 {
+	switch {
+	case q.inFront() > 0:
+		return &q.rare.front[0]
+	case q.isAbove():
 		top, _ := q.above.top()
 		return top.head()
 	}
 	return q.lane.head()
 }
 
-// pop removes the entry at the head.
-func (q *Queue[T]) pop() (e Entry[T]) {
-	if q.above != nil && q.above.len > 0 {
-		e = q.above.pop()
-	} else {
-		e = q.lane.pop()
+// isAbove reports whether the next message that is not in front is one of a
+// priority above 0.
+func (q *Queue[T]) isAbove() bool {
+	if q.above == nil || q.above.len == 0 {
+		return false
+	}
+	return q.limits.Weight == 0 || q.taken < q.limits.Weight || q.lane.len() == 0
+}
+
+// popTo removes the entry at the head, and sets e to it.
+func (q *Queue[T]) popTo(e *Entry[T]) {
+	switch {
+	case q.inFront() > 0:
+		*e = q.rare.front.pop()
+	case q.isAbove():
+		q.above.popTo(e)
+		q.take()
+	default:
+		q.lane.popTo(e)
+		q.take()
 	}
 	q.weigh(&e.Value, -1)
+}
+
+// pop is popTo for those who do not know yet what to do with it.
+func (q *Queue[T]) pop() (e Entry[T]) {
+	q.popTo(&e)
 	return e
+}
+
+// inFront is the number of messages that came back in ReturnOrder.
+func (q *Queue[T]) inFront() int {
+	if q.rare == nil {
+		return 0
+	}
+	return len(q.rare.front)
+}
+
+// take counts a message that is taken, for Limits.Weight.
+func (q *Queue[T]) take() {
+	if q.taken++; q.taken > q.limits.Weight {
+		q.taken = 0
+	}
 }
 
 // SetPrompt makes the queue assign messages to a lone consumer as it does to
@@ -290,13 +356,12 @@ func (q *Queue[T]) Timed() bool { return q.timed }
 // has not is still there, but nobody gets it (TTL-4).
 func (q *Queue[T]) At(now int64) {
 	q.now, q.timed = now, true
-	if len(q.delayed) == 0 || q.delayed[0].due > now {
+	if next := q.nextDelayed(); next == nil || next.due > now {
 		q.expire()
 		return
 	}
-	for len(q.delayed) > 0 && q.delayed[0].due <= now {
-		d := q.delayed.pop()
-		q.replace(d.entry)
+	for next := q.nextDelayed(); next != nil && next.due <= now; next = q.nextDelayed() {
+		q.replace(q.rare.delayed.pop().entry, q.limits.Place)
 	}
 	q.Dispatch()
 }
@@ -320,28 +385,45 @@ func (q *Queue[T]) Next() (at int64) {
 	if e := q.head(); e != nil {
 		at = e.Expires
 	}
-	if len(q.delayed) > 0 && (at == 0 || q.delayed[0].due < at) {
-		at = q.delayed[0].due
+	if next := q.nextDelayed(); next != nil && (at == 0 || next.due < at) {
+		at = next.due
 	}
 	return at
 }
 
 // Delayed is the number of messages that came back and are not ready yet.
-func (q *Queue[T]) Delayed() int { return len(q.delayed) }
+func (q *Queue[T]) Delayed() int {
+	if q.rare == nil {
+		return 0
+	}
+	return len(q.rare.delayed)
+}
+
+// nextDelayed returns the one of these that is ready first, or nil.
+func (q *Queue[T]) nextDelayed() *delayed[T] {
+	if q.Delayed() == 0 {
+		return nil
+	}
+	return &q.rare.delayed[0]
+}
 
 // bury ends a message that is not in the queue any more.
 func (q *Queue[T]) bury(e Entry[T], why Reason) {
 	q.counts.Dead[why]++
 	if q.limits.KeepDead {
-		q.dead = append(q.dead, Dead[T]{e, why})
+		r := q.rarely()
+		r.dead = append(r.dead, Dead[T]{e, why})
 	}
 }
 
 // Dead returns the messages that died since it was called last, in the order in
 // which they did. They are the caller's.
 func (q *Queue[T]) Dead() []Dead[T] {
-	d := q.dead
-	q.dead = nil
+	if q.rare == nil {
+		return nil
+	}
+	d := q.rare.dead
+	q.rare.dead = nil
 	return d
 }
 
@@ -453,12 +535,11 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	if c.Prefetch > 0 {
 		n = min(n, c.Prefetch-c.unacked)
 	}
-	if len(q.returned) > 0 {
-		for ; n > 0 && len(q.returned) > 0; n-- {
-			e := q.returned.pop()
+	if q.inFront()+len(q.returned) > 0 {
+		for ; n > 0 && q.inFront()+len(q.returned) > 0; n-- {
+			e := q.pop()
 			c.unacked++
-			q.weigh(&e.Value, -1)
-			q.delivered(&e)
+			q.delivered(e.Returns)
 			*batch.PushBack() = e
 		}
 		return
@@ -484,7 +565,7 @@ func (q *Queue[T]) Get() (Entry[T], bool) {
 		return Entry[T]{}, false
 	}
 	e := q.pop()
-	q.delivered(&e)
+	q.delivered(e.Returns)
 	q.expire()
 	return e, true
 }
@@ -507,14 +588,26 @@ func (q *Queue[T]) Reject(c *Consumer[T], e Entry[T]) {
 
 // Return puts a message that was handed out back to its place, as a redelivery,
 // unless it has come back too often (QQ-7).
-func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) {
+func (q *Queue[T]) Return(c *Consumer[T], e Entry[T]) { q.failed(c, e, q.limits.Place) }
+
+// Lose is Return for a message whose consumer is lost: it never goes behind others
+// (QQ-9).
+func (q *Queue[T]) Lose(c *Consumer[T], e Entry[T]) {
+	place := q.limits.Place
+	if place == Back {
+		place = ReturnOrder
+	}
+	q.failed(c, e, place)
+}
+
+func (q *Queue[T]) failed(c *Consumer[T], e Entry[T], place Place) {
 	e.Returns++
 	if limit := q.limits.Failures; limit >= 0 && e.Failures() > limit {
 		q.credit(c, 1)
 		q.bury(e, DeliveryLimit)
 		return
 	}
-	q.comeBack(c, e, false)
+	q.comeBack(c, e, place, false)
 }
 
 // Release is Return for a message that was not even tried (QQ-6).
@@ -523,31 +616,32 @@ func (q *Queue[T]) Release(c *Consumer[T], e Entry[T]) {
 	if e.Released < math.MaxUint16 {
 		e.Released++
 	}
-	q.comeBack(c, e, true)
+	q.comeBack(c, e, q.limits.Place, true)
 }
 
 // comeBack takes back a message that somebody saw.
-func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], released bool) {
+func (q *Queue[T]) comeBack(c *Consumer[T], e Entry[T], place Place, released bool) {
 	q.counts.Returned++
 	q.credit(c, 1) // first the credit, then the message (ACK-11)
 	if delay := q.limits.Delay; delay != nil {
 		if by := delay(int(e.Returns), e.Failures(), released); by > 0 {
-			q.delayed.push(delayed[T]{e, q.now + by, q.counts.Returned})
+			q.rarely().delayed.push(delayed[T]{e, q.now + by, q.counts.Returned})
 			return
 		}
 	}
-	q.replace(e)
+	q.replace(e, place)
 }
 
-// replace puts a message that somebody saw where such messages go.
-func (q *Queue[T]) replace(e Entry[T]) {
-	switch q.limits.Place {
+// replace puts a message that somebody saw to a place.
+func (q *Queue[T]) replace(e Entry[T], place Place) {
+	switch place {
 	case ReturnOrder:
-		q.first++
-		e.Seq = q.first
+		r := q.rarely()
+		r.first++
+		e.Seq = r.first
 	case Back:
 		q.seq++
-		q.moved++
+		q.rarely().moved++
 		e.Seq = q.seq
 		q.weigh(&e.Value, 1)
 		*q.laneOf(e.Priority).ready.PushBack() = e
@@ -559,6 +653,10 @@ func (q *Queue[T]) replace(e Entry[T]) {
 // putBack puts a message to its place.
 func (q *Queue[T]) putBack(e Entry[T]) {
 	q.weigh(&e.Value, 1)
+	if e.Seq < firstPlace {
+		q.rarely().front.push(e)
+		return
+	}
 	q.laneOf(e.Priority).returned.push(e)
 }
 
@@ -605,7 +703,8 @@ func (q *Queue[T]) Trim() {
 // Refuse lets a message die that is not let in, which no counter counts.
 func (q *Queue[T]) Refuse(v *T) {
 	if q.limits.KeepDead {
-		q.dead = append(q.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength})
+		r := q.rarely()
+		r.dead = append(r.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength})
 	}
 }
 
@@ -613,7 +712,9 @@ func (q *Queue[T]) Refuse(v *T) {
 func (q *Queue[T]) Purge() int {
 	n := q.Ready() + q.Delayed()
 	q.counts.Purged += uint64(n)
-	q.delayed = nil
+	if q.rare != nil {
+		q.rare.delayed, q.rare.front = nil, nil
+	}
 	q.ready.Clear()
 	q.returned = nil
 	q.above = nil

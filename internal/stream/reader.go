@@ -154,6 +154,9 @@ func (l *Log[T]) Return(c *fifo.Consumer[T], _ fifo.Entry[T]) {
 	l.credit(c, 1)
 }
 
+// Lose is Return.
+func (l *Log[T]) Lose(c *fifo.Consumer[T], e fifo.Entry[T]) { l.Return(c, e) }
+
 // Release is Return.
 func (l *Log[T]) Release(c *fifo.Consumer[T], e fifo.Entry[T]) { l.Return(c, e) }
 

@@ -2,26 +2,28 @@ package scenario
 
 import "fmt"
 
-// expectedOfRabbitMQ is what should come from RabbitMQ in a step, when this came
-// from pocketmq.
-func (s *Scenario) expectedOfRabbitMQ(step int, ours Transcript) []string {
-	if step < len(s.Steps) && s.Steps[step].Differs != "" {
-		return written(s.Steps[step].Theirs)
+// expectedOfRabbitMQ is what should come from a RabbitMQ of a version in a step, when
+// this came from pocketmq.
+func (s *Scenario) expectedOfRabbitMQ(version string, step int, ours Transcript) []string {
+	if step < len(s.Steps) {
+		if lines, ok := s.Steps[step].theirs(version); ok {
+			return written(lines)
+		}
 	}
 	return written(at(ours.Steps, step))
 }
 
 // differ tells whether the transcripts differ other than the script says.
-func (s *Scenario) differ(theirs, ours Transcript) bool {
-	return theirs.Err != nil || ours.Err != nil || firstDifference(theirs, s.withTheirs(ours)) >= 0
+func (s *Scenario) differ(version string, theirs, ours Transcript) bool {
+	return theirs.Err != nil || ours.Err != nil || firstDifference(theirs, s.withTheirs(version, ours)) >= 0
 }
 
 // withTheirs is pocketmq's transcript with RabbitMQ's answers where it differs on
 // purpose.
-func (s *Scenario) withTheirs(ours Transcript) Transcript {
+func (s *Scenario) withTheirs(version string, ours Transcript) Transcript {
 	t := Transcript{Err: ours.Err}
 	for i := range ours.Steps {
-		t.Steps = append(t.Steps, Answers{"": s.expectedOfRabbitMQ(i, ours)})
+		t.Steps = append(t.Steps, Answers{"": s.expectedOfRabbitMQ(version, i, ours)})
 	}
 	return t
 }

@@ -30,6 +30,12 @@ func compatOf(version string) (amqpserver.Compatibility, bool) {
 	return 0, false
 }
 
+// modeOf is a version number as scripts have it.
+func modeOf(version string) string {
+	parts := strings.SplitN(version, ".", 3)
+	return strings.Join(parts[:min(len(parts), 2)], ".")
+}
+
 // PlayOurs plays a scenario on a new pocketmq that behaves like a version of
 // RabbitMQ, in virtual time.
 func PlayOurs(t *testing.T, s *Scenario, n names, version string) (result Transcript) {

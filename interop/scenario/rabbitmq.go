@@ -208,11 +208,23 @@ func limits(o options) string {
 // are expected, which it need not get. It plays it again with more patience when
 // they did not come: only what differs however long one waits does differ.
 func (r *RabbitMQ) Play(s *Scenario, n func() (names, error), expected func(step int) []string) (t Transcript, err error) {
-	return r.play(s, n, expected, time.Second, 3)
+	return r.play(s, n, expected, patient)
 }
 
-// play is Play with so much patience for the first attempt, which doubles with each.
-func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step int) []string, patience time.Duration, attempts int) (t Transcript, err error) {
+// pace is how a scenario is played: how long answers are awaited, and what may come
+// after them, in the first of so many attempts. The times grow with each.
+type pace struct {
+	patience, delay time.Duration
+	attempts        int
+}
+
+var (
+	patient = pace{time.Second, 12 * time.Millisecond, 3}
+	hasty   = pace{150 * time.Millisecond, 4 * time.Millisecond, 2}
+)
+
+// play is Play at a pace.
+func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step int) []string, p pace) (t Transcript, err error) {
 	if s.Global {
 		r.running.Lock()
 		defer r.running.Unlock()
@@ -220,12 +232,12 @@ func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step
 		r.running.RLock()
 		defer r.running.RUnlock()
 	}
-	for attempt := range attempts {
+	for attempt := range p.attempts {
 		names, err := n()
 		if err != nil {
 			return t, err
 		}
-		w := &theirs{RabbitMQ: r, patience: patience << attempt, delay: 12 * time.Millisecond << (2 * attempt)}
+		w := &theirs{RabbitMQ: r, patience: p.patience << attempt, delay: p.delay << (2 * attempt)}
 		same := true
 		t = play(s, w, names, expected, func(step int, a Answers) bool {
 			same = equal(a.lines(), expected(step))

@@ -134,23 +134,23 @@ func (b *bench) play(t *testing.T, s *Scenario, n names) {
 		}
 		again := b.names(s)
 		return again, b.rabbit.Prepare([]names{again})
-	}, func(step int) []string { return s.expectedOfRabbitMQ(step, ours) })
+	}, func(step int) []string { return s.expectedOfRabbitMQ(b.rabbit.Version, step, ours) })
 	require.NoError(t, err)
 	if os.Getenv("TRANSCRIPT") != "" {
 		t.Log(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", ours}))
 	}
 	outcome := Same
 	switch {
-	case s.differ(theirs, ours):
+	case s.differ(b.rabbit.Version, theirs, ours):
 		outcome = Different
-	case s.Differs() != "":
+	case s.Differs(b.rabbit.Version) != "":
 		outcome = Deliberate
 	}
 	b.mu.Lock()
 	b.outcomes[s] = outcome
 	b.mu.Unlock()
 	if outcome == Different {
-		t.Error(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", s.withTheirs(ours)}))
+		t.Error(Report(s, Side{"RabbitMQ " + b.rabbit.Version, theirs}, Side{"pocketmq", s.withTheirs(b.rabbit.Version, ours)}))
 	}
 }
 

@@ -93,7 +93,7 @@ func (b *Scoreboard) differences(t *strings.Builder) {
 	var lines []string
 	for _, scenarios := range b.Areas {
 		for _, s := range scenarios {
-			if why := s.Differs(); why != "" {
+			if why := s.Differs(b.Version); why != "" {
 				lines = append(lines, fmt.Sprintf("- %s (%s): %s\n", s.Full(), strings.Join(s.Rules, ", "), why))
 			}
 		}

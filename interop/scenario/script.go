@@ -42,17 +42,48 @@ type Step struct {
 	Theirs    []string            // then: RabbitMQ's
 	Ours      []string            // then: pocketmq's
 	In        map[string][]string // pocketmq's in other versions, where they are different
+	InTheirs  map[string][]string // RabbitMQ's in other versions, where they are neither that nor Theirs
+	InDiffers map[string]string   // then: why, if not for the reason in Differs
 }
 
-// Differs tells whether a difference to RabbitMQ is declared.
-func (s *Scenario) Differs() string {
+// Differs tells why answers are different from those of RabbitMQ in a version.
+func (s *Scenario) Differs(version string) string {
 	var reasons []string
-	for _, step := range s.Steps {
-		if step.Differs != "" {
-			reasons = append(reasons, step.Differs)
+	for i := range s.Steps {
+		if why := s.Steps[i].differs(version); why != "" {
+			reasons = append(reasons, why)
 		}
 	}
 	return strings.Join(reasons, "; ")
+}
+
+// differs tells why the answers are different on purpose in a version.
+func (s *Step) differs(version string) string {
+	v := modeOf(version)
+	theirs, ok := s.InTheirs[v]
+	switch {
+	case s.InDiffers[v] != "":
+		return s.InDiffers[v]
+	case ok && equal(theirs, s.ours(v)):
+		return ""
+	}
+	return s.Differs
+}
+
+// ours is what pocketmq answers in a version, if that is written down.
+func (s *Step) ours(mode string) []string {
+	if lines, ok := s.In[mode]; ok {
+		return lines
+	}
+	return s.Ours
+}
+
+// theirs is what RabbitMQ answers in a version, if that is written down.
+func (s *Step) theirs(version string) (lines []string, ok bool) {
+	if lines, ok = s.InTheirs[modeOf(version)]; ok {
+		return lines, true
+	}
+	return s.Theirs, s.Differs != ""
 }
 
 // Versions lists the versions besides the server's own whose answers are written down.
@@ -287,19 +318,32 @@ func (p *parser) expectation(line string, words []string) error {
 	return nil
 }
 
-// in reads: in 4.0,4.3 ANSWER.
+// in reads: in 4.0,4.3 ANSWER, or in 4.0 theirs ANSWER, or in 4.0 differs REASON.
 func (s *Step) in(rest string, words []string) error {
 	if len(words) < 3 {
 		return fmt.Errorf("expected: in VERSION,... ANSWER")
 	}
 	if s.In == nil {
-		s.In = map[string][]string{}
+		s.In, s.InTheirs, s.InDiffers = map[string][]string{}, map[string][]string{}, map[string]string{}
 	}
+	rest = strings.TrimSpace(strings.TrimPrefix(rest, words[1]))
+	rest, theirs := strings.CutPrefix(rest, "theirs ")
 	for _, v := range strings.Split(words[1], ",") {
 		if _, ok := compatOf(v); !ok {
 			return fmt.Errorf("there is no version %s", v)
 		}
-		s.In[v] = append(s.In[v], strings.TrimSpace(strings.TrimPrefix(rest, words[1])))
+		switch {
+		case theirs:
+			s.InTheirs[v] = append(s.InTheirs[v], strings.TrimSpace(rest))
+		case words[2] == "differs":
+			reason, err := text(strings.TrimSpace(strings.TrimPrefix(rest, "differs")))
+			if err != nil || reason == "" {
+				return fmt.Errorf(`expected: in %s differs "REASON"`, v)
+			}
+			s.InDiffers[v] = reason
+		default:
+			s.In[v] = append(s.In[v], rest)
+		}
 	}
 	return nil
 }
