@@ -428,6 +428,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		b.removeInbound(destination{queue: stale}) // it is gone, and about to be removed
 	}
 	b.queues.Store(name, q)
+	q.use() // from now on it may expire
 	return q, nil
 }
 
@@ -637,8 +638,8 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	if ctx.Value(handlerOf{}) == b {
-		return newError(ErrNotAllowed, CodeNotAllowed, "a handler cannot wait for the broker to shut down: it would wait for itself")
+	if err := b.checkNoHandler(ctx); err != nil {
+		return err
 	}
 	b.startDraining()
 	err := b.drain(ctx)
@@ -647,6 +648,14 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 		err = lost
 	}
 	return err
+}
+
+// checkNoHandler refuses the context of a handler.
+func (b *Broker) checkNoHandler(ctx context.Context) error {
+	if ctx.Value(handlerOf{}) == b {
+		return newError(ErrNotAllowed, CodeNotAllowed, "a handler cannot wait for the broker to shut down: it would wait for itself")
+	}
+	return nil
 }
 
 // drain waits until no queue is busy any more, or ctx ends.

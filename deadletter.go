@@ -53,12 +53,17 @@ func (q *queue) collectLetters() (send bool) {
 	return true
 }
 
+// lettersAtOnce is how many dead letters somebody sends before a timer does.
+const lettersAtOnce = 1 << 14
+
 // sendLetters publishes dead letters until there are none. They leave after the
 // step in which they died, without any lock, so that queues may be each other's
 // targets; and only one goroutine sends those of a queue, so that they keep their
-// order. What dies meanwhile is left to it.
+// order. What dies meanwhile is left to it, within reason: letters may go round in
+// circles for ever (see isCycle), and without taking time if their TTL is 0. Then a timer
+// goes on, so that the caller may, and time.
 func (q *queue) sendLetters() {
-	for {
+	for sent := 0; ; {
 		q.mu.Lock()
 		letters := q.outbox.letters
 		q.outbox.letters = nil
@@ -67,10 +72,17 @@ func (q *queue) sendLetters() {
 			q.mu.Unlock()
 			break
 		}
+		if sent >= lettersAtOnce {
+			q.outbox.letters = letters
+			q.mu.Unlock()
+			time.AfterFunc(time.Millisecond, q.sendLetters)
+			return
+		}
 		q.mu.Unlock()
 		for i := range letters {
 			q.send(&letters[i])
 		}
+		sent += len(letters)
 	}
 	if q.eager.Load()&eagerDraining != 0 {
 		q.broker.signalDrain()
@@ -225,7 +237,8 @@ func publishKeys(it *item) []any {
 }
 
 // isCycle reports whether a dead letter has been in a queue before, and came back
-// without anybody having rejected it since (DLX-14). m has the newest death, too.
+// without anybody having rejected it since (DLX-14). m has the newest death, too. In
+// 3.10 the list is not in order, so a message that was rejected once can go round for ever.
 func (q *queue) isCycle(target string, m *Message) bool {
 	deaths, _ := m.Headers["x-death"].([]any)
 	for _, d := range deaths {

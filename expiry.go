@@ -124,7 +124,7 @@ func (q *queue) endUnused() {
 	if expired {
 		q.end(errGone)
 	}
-	q.mu.Unlock()
+	q.unlock() // Shutdown may have waited for it
 	if expired {
 		q.broker.forgetQueue(q)
 	}

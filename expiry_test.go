@@ -161,6 +161,19 @@ func TestPublishersThatWaitAreLetInWhenMessagesExpire(t *testing.T) {
 	})
 }
 
+func TestShutdownDoesNotWaitForWhatAnExpiredQueueHandedOut(t *testing.T) { // ACK-7, TTL-11
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q", pocketmq.Expires(time.Minute))
+		send(t, b, "q", "a")
+		take(t, b, "q")
+		limited, cancel := context.WithTimeout(ctx, time.Hour)
+		defer cancel()
+		start := time.Now()
+		must(t, b.Shutdown(limited))
+		require.Equal(t, time.Minute, time.Since(start))
+	})
+}
+
 func TestShutdownWaitsUntilMessagesExpire(t *testing.T) {
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		declare(t, b, "q", pocketmq.MessageTTL(time.Second))

@@ -118,6 +118,9 @@ func (c *memoryClient) Shutdown(ctx context.Context) (err error) {
 	if ctx == nil {
 		return errNilContext
 	}
+	if err := c.memory.broker.checkNoHandler(ctx); err != nil {
+		return err
+	}
 	c.once.Do(func() {
 		if c.memory.leave() {
 			err = c.memory.broker.Shutdown(ctx)

@@ -58,6 +58,22 @@ func TestOpenedClientsShutDown(t *testing.T) {
 	})
 }
 
+func TestHandlersOfOpenedClientsCannotShutDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := pocketmq.Open(ctx, "mem://handlers")
+		must(t, err)
+		declare(t, c, "q")
+		done := make(chan error, 1)
+		handle(t, c, "q", func(ctx context.Context, _ *pocketmq.Delivery) error {
+			done <- c.(interface{ Shutdown(context.Context) error }).Shutdown(ctx)
+			return nil
+		})
+		send(t, c, "q", "a")
+		require.ErrorIs(t, result(t, done), pocketmq.ErrNotAllowed)
+		must(t, c.Close())
+	})
+}
+
 func TestURLsThatAreWrong(t *testing.T) {
 	for _, url := range []string{"", "mem:", "orders", "mem://a/b", "mem://a?x=1", "mem://user@a", "nope://secret"} {
 		_, err := pocketmq.Open(ctx, url)

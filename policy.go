@@ -151,6 +151,9 @@ func newPolicy(p Policy, operator bool) (*policy, error) {
 			return nil, notSupported("policy '%s': '%s' is not supported", p.Name, key)
 		}
 	}
+	if err := checkTable("definition", p.Definition, 0); err != nil {
+		return nil, err
+	}
 	p.ApplyTo = cmp.Or(p.ApplyTo, ApplyToAll)
 	var wrong []string
 	if why := checkDefinition(p.Definition, operator); why != "" {

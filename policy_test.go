@@ -89,6 +89,14 @@ func TestPolicyErrorNamesAllThatIsWrong(t *testing.T) { // POL-10
 	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrClosed)
 }
 
+func TestPolicyThatContainsItselfIsRefused(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		d := pocketmq.Table{}
+		d["max-length"] = d
+		require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Name: "p", Definition: d}), pocketmq.ErrInvalid)
+	})
+}
+
 func TestPoliciesAreListedByName(t *testing.T) {
 	b := newBroker(t)
 	want := []pocketmq.Policy{

@@ -133,7 +133,6 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	if b.phase.Load() != open {
 		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
-	q.restartExpiry()
 	return q
 }
 
@@ -595,9 +594,13 @@ func (q *queue) info() QueueInfo {
 	return i
 }
 
-// isBusy reports whether Shutdown waits for the queue; q.mu is held.
+// isBusy reports whether Shutdown waits for the queue: not for what was handed out of
+// one that is gone, as settling that means nothing. q.mu is held.
 func (q *queue) isBusy() bool {
-	return q.outbox != nil && q.outbox.sending || q.store().Unacked() > 0 || q.store().Pending()
+	if q.outbox != nil && q.outbox.sending {
+		return true
+	}
+	return q.gone == nil && (q.store().Unacked() > 0 || q.store().Pending())
 }
 
 // isGone reports whether the queue was deleted.

@@ -483,3 +483,21 @@ func TestSingleActiveConsumer(t *testing.T) { // CONS-6, CONS-18, CONS-19, CONS-
 		first.silent(20 * time.Millisecond)
 	})
 }
+
+func TestDeadLettersThatGoRoundForEverKeepNobodyWaiting(t *testing.T) { // DLX-14
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		for name, to := range map[string]string{"a": "b", "b": "c", "c": "b"} {
+			args := wire.Table{"x-dead-letter-exchange": "", "x-dead-letter-routing-key": to}
+			if name != "a" {
+				args["x-message-ttl"] = int32(0)
+			}
+			call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: name, Arguments: args})
+		}
+		c.publish(1, "", "a", "m")
+		c.send(1, &wire.BasicGet{Queue: "a"})
+		got, _ := c.got(1)
+		c.send(1, &wire.BasicReject{DeliveryTag: got.DeliveryTag}) // from now on 3.10 sees no circle
+		call[*wire.QueueDeleteOk](c, 1, &wire.QueueDelete{Queue: "b"})
+	}, amqpserver.Compat(amqpserver.V3_10))
+}

@@ -76,6 +76,9 @@ type Stats struct {
 // waited for, without an end: Stats counts the attempts, and a Logger is told why
 // they fail.
 func Start(ctx context.Context, from pocketmq.Client, queue string, to pocketmq.Client, exchange string, opts ...Option) (*Forwarder, error) {
+	if from == nil || to == nil {
+		return nil, fmt.Errorf("forward: a client is nil: %w", pocketmq.ErrInvalid)
+	}
 	f := &Forwarder{to: to, exchange: exchange, inFlight: 64, log: slog.New(slog.DiscardHandler), done: make(chan struct{})}
 	for _, o := range opts {
 		if o != nil {

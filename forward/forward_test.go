@@ -151,6 +151,10 @@ func TestEnds(t *testing.T) {
 		assert.ErrorIs(t, err, pocketmq.ErrNotFound)
 		_, err = forward.Start(ctx, from, "outbox", to, "", forward.InFlight(0))
 		assert.ErrorIs(t, err, pocketmq.ErrInvalid)
+		_, err = forward.Start(ctx, nil, "outbox", to, "")
+		assert.ErrorIs(t, err, pocketmq.ErrInvalid)
+		_, err = forward.Start(ctx, from, "outbox", nil, "")
+		assert.ErrorIs(t, err, pocketmq.ErrInvalid)
 	})
 }
 
