@@ -28,6 +28,8 @@ type RabbitMQ struct {
 
 	running sync.RWMutex // held for writing by scenarios that change what all see
 	using   sync.Mutex   // rabbitmqctl, which needs a processor for a second
+
+	evaluator evaluator
 }
 
 // DefaultURL is where RabbitMQ is unless AMQP_URL says something else.
@@ -97,16 +99,9 @@ func (r *RabbitMQ) command(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// eval evaluates an Erlang expression in the server.
-func (r *RabbitMQ) eval(format string, args ...any) error {
-	_, err := r.command("eval", fmt.Sprintf(format, args...))
-	return err
-}
-
 // Prepare makes the virtual hosts, users and all else that scenarios are given,
-// for the names that they are to be played with. It calls what rabbitmqctl does, in
-// one go: a command takes half a second, and two imports of definitions at once may
-// hang RabbitMQ.
+// for the names that they are to be played with. It calls what rabbitmqctl does; two
+// imports of definitions at once may hang RabbitMQ.
 func (r *RabbitMQ) Prepare(all []names) error {
 	var calls []string
 	for _, n := range all {
