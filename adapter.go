@@ -32,13 +32,19 @@ func init() {
 	}
 	hook.Reserve = func(w any, n int) { w.(*Window).put(-n) }
 	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
-	hook.Exchange = func(b any, name string) (kind string, internal, exists bool) {
+	hook.Exchange = func(b any, name string) (kind string, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)
 		if !ok {
-			return "", false, false
+			return "", false
 		}
-		return x.kind, x.internal, true
+		return x.kind, true
 	}
+	hook.CheckPublish = func(b any, exchange string) error {
+		_, err := b.(*Broker).publishable(exchange)
+		return err
+	}
+	hook.TrimName = trimName
+	hook.WithoutBCC = func(m any) any { return m.(*Message).withoutBCC() }
 	hook.CheckExpiration = func(s string) error {
 		_, err := parseExpiration(s)
 		return err
@@ -78,12 +84,9 @@ const (
 // messages back (TX-3).
 func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.Context, mandatory bool) error, err error) {
 	b := s.broker
-	x, ok := b.exchanges.Load(name)
-	switch {
-	case !ok:
-		return nil, b.noExchange(name)
-	case x.internal:
-		return nil, accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, b.vhost)
+	x, err := b.publishable(name)
+	if err != nil {
+		return nil, err
 	}
 	if err := m.check(); err != nil {
 		return nil, err

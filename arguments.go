@@ -19,7 +19,8 @@ type ArgumentsOption struct{ table Table }
 // A queue, an exchange or a consumer gets the optional arguments that RabbitMQ knows, such
 // as "x-max-length", by their names there. An argument for something that
 // pocketmq does not have is refused with ErrNotSupported; names that mean nothing
-// to RabbitMQ either are stored and have no effect.
+// to RabbitMQ either are stored and have no effect. If an option says the same, such
+// as MaxLength, the later of the two counts.
 //
 // The table must not be changed afterwards.
 func Arguments(t Table) ArgumentsOption { return ArgumentsOption{t} }
@@ -70,6 +71,17 @@ func queueTypeOf(args Table) queueTypes {
 	}
 	return classic
 }
+
+// queueTypeName returns what arguments have as the type, valid or not.
+func queueTypeName(args Table) string {
+	if v, ok := args["x-queue-type"]; ok {
+		return fmt.Sprint(v)
+	}
+	return classicType
+}
+
+// kind is the name of the queue's type.
+func (q *queue) kind() string { return queueTypeName(q.args) }
 
 // argument is an argument of queue.declare that RabbitMQ knows.
 type argument struct {
@@ -187,7 +199,7 @@ func (w where) checkKeys(c queueConfig) error {
 	for i := range arguments {
 		a := &arguments[i]
 		if _, ok := c.args[a.key]; ok && c.knows(a) && !c.has(a) {
-			return w.otherType(a.key, typeOf(c.args))
+			return w.otherType(a.key, queueTypeName(c.args))
 		}
 	}
 	return nil
@@ -210,7 +222,7 @@ func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
 	case t == classic:
 		return nil
 	case serverNamed:
-		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", typeOf(c.args))
+		return preconditionFailed("Cannot declare a server-named queue for type rabbit_%s_queue", queueTypeName(c.args))
 	case c.autoDelete:
 		property = "auto-delete"
 	case c.exclusive:
@@ -222,13 +234,13 @@ func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
 	default:
 		return w.checkStream(c)
 	}
-	return preconditionFailed("invalid property '%s' for queue '%s' in vhost '%s'", property, w.name, w.vhost)
+	return preconditionFailed("invalid property '%s' for %v", property, w)
 }
 
 // otherType is the error of an argument that only queues of another type have, or
 // their consumers (ARGS-2, STREAM-14).
 func (w where) otherType(key, kind string) error {
-	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s' of queue type rabbit_%s_queue", key, w.name, w.vhost, kind)
+	return preconditionFailed("invalid arg '%s' for %v of queue type rabbit_%s_queue", key, w, kind)
 }
 
 // streamReading are the arguments of basic.consume that only streams have, and the
@@ -263,15 +275,13 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	return nil
 }
 
-func (q *queue) at() where { return where{"queue", q.name, q.broker.vhost} }
-
 func (w where) invalidArgument(key, why string) error {
-	return preconditionFailed("invalid arg '%s' for queue '%s' in vhost '%s': %s", key, w.name, w.vhost, why)
+	return preconditionFailed("invalid arg '%s' for %v: %s", key, w, why)
 }
 
 // invalidType is the error of an argument that names an exchange (ARGS-9, EXCH-9).
 func (w where) invalidType(key string, v any) error {
-	return preconditionFailed("invalid type '%s' for arg '%s' in %s '%s' in vhost '%s'", typeName(v), key, w.noun, w.name, w.vhost)
+	return preconditionFailed("invalid type '%s' for arg '%s' in %v", typeName(v), key, w)
 }
 
 // checkExchangeArguments reports what is wrong with the arguments of a new
@@ -291,29 +301,37 @@ func (w where) checkExchangeArguments(args Table) error {
 	return checkName("alternate exchange", name)
 }
 
-// integerArgument reads an integer from a table that came from a client, where
-// it may have any width (ARGS-3). If v is none, why tells so in RabbitMQ's words.
-func integerArgument(v any) (n int64, why string) {
+// integer reads an integer from a table that came from a client, where it may have
+// any width (ARGS-3).
+func integer(v any) (n int64, ok bool) {
 	switch v := v.(type) {
 	case int8:
-		return int64(v), ""
+		return int64(v), true
 	case uint8:
-		return int64(v), ""
+		return int64(v), true
 	case int16:
-		return int64(v), ""
+		return int64(v), true
 	case uint16:
-		return int64(v), ""
+		return int64(v), true
 	case int32:
-		return int64(v), ""
+		return int64(v), true
 	case uint32:
-		return int64(v), ""
+		return int64(v), true
 	case int64:
-		return v, ""
+		return v, true
 	case int:
-		return int64(v), ""
-	default:
-		return 0, fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+		return int64(v), true
 	}
+	return 0, false
+}
+
+// integerArgument is integer, and says in RabbitMQ's words why v is none.
+func integerArgument(v any) (n int64, why string) {
+	n, ok := integer(v)
+	if !ok {
+		why = fmt.Sprintf(`"expected integer, got %s"`, typeName(v))
+	}
+	return n, why
 }
 
 // maxTime is the longest time that RabbitMQ accepts, in milliseconds: ten years.
@@ -333,7 +351,7 @@ func checkTime(v any) string {
 }
 
 func checkPositiveTime(v any) string {
-	if n, why := integerArgument(v); why == "" && n == 0 {
+	if n, ok := integer(v); ok && n == 0 {
 		return "{value_zero,0}"
 	}
 	return checkTime(v)
@@ -348,14 +366,14 @@ func checkNotNegative(v any) string {
 }
 
 func checkPositive(v any) string {
-	if n, why := integerArgument(v); why == "" && n == 0 {
+	if n, ok := integer(v); ok && n == 0 {
 		return "{value_zero,0}"
 	}
 	return checkNotNegative(v)
 }
 
 func checkMaxPriority(v any) string {
-	if n, why := integerArgument(v); why == "" && n > 255 {
+	if n, ok := integer(v); ok && n > 255 {
 		return fmt.Sprintf("{max_value_exceeded,%d}", n)
 	}
 	return checkNotNegative(v)

@@ -65,7 +65,7 @@ func New(opts ...Option) *Broker {
 	b.root = newSession(b)
 	b.root.root = true
 	byName := &defaultRouter{&b.queues}
-	b.exchanges.Store("", &exchange{kind: Direct, durable: true, router: byName, exact: byName})
+	b.exchanges.Store("", &exchange{broker: b, kind: Direct, durable: true, router: byName, exact: byName})
 	for name, kind := range map[string]string{
 		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
 	} {
@@ -118,12 +118,9 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 	if err := checkKey("routing key", key); err != nil {
 		return err
 	}
-	x, ok := b.exchanges.Load(name)
-	if !ok {
-		return b.noExchange(name)
-	}
-	if x.internal {
-		return accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, b.vhost)
+	x, err := b.publishable(name)
+	if err != nil {
+		return err
 	}
 	if err := m.check(); err != nil {
 		return err // after the above (PUB-1)
@@ -137,6 +134,18 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 	return b.deliver(ctx, s, x, key, m, flags)
 }
 
+// publishable returns the exchange of a name, if a client may publish to it.
+func (b *Broker) publishable(name string) (*exchange, error) {
+	x, ok := b.exchanges.Load(name)
+	switch {
+	case !ok:
+		return nil, b.noExchange(name)
+	case x.internal:
+		return nil, accessRefused("cannot publish to internal %v", x.at())
+	}
+	return x, nil
+}
+
 // unrouted is the end of publish for a message that reached no queue.
 func (b *Broker) unrouted(x *exchange, key string, flags PublishOption) error {
 	x.unroutable.Add(1)
@@ -144,8 +153,7 @@ func (b *Broker) unrouted(x *exchange, key string, flags PublishOption) error {
 		return errBrokerClosed
 	}
 	if flags&Mandatory != 0 {
-		return newError(ErrUnroutable, CodeNoRoute, "exchange '%s' in vhost '%s' leads a message with routing key '%s' to no queue",
-			x.name, b.vhost, key)
+		return newError(ErrUnroutable, CodeNoRoute, "%v leads a message with routing key '%s' to no queue", x.at(), key)
 	}
 	return nil
 }
@@ -171,8 +179,8 @@ func (b *Broker) handOver(ctx context.Context, s *Session, queues []*queue, dela
 	case routed || delayErr != nil:
 		return cmp.Or(err, delayErr)
 	case held && flags&Mandatory != 0:
-		return newError(ErrUnroutable, CodeNoRoute, "exchange '%s' in vhost '%s' holds a message with routing key '%s' back: it has reached no queue yet",
-			it.exchange.name, b.vhost, it.key)
+		return newError(ErrUnroutable, CodeNoRoute, "%v holds a message with routing key '%s' back: it has reached no queue yet",
+			it.exchange.at(), it.key)
 	case held:
 		return nil
 	}
@@ -275,7 +283,7 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 	case strings.HasPrefix(name, "amq."):
 		return accessRefused("exchange name '%s' contains reserved prefix 'amq.*'", name)
 	}
-	if err := (where{"exchange", name, b.vhost}).checkExchangeArguments(c.args); err != nil {
+	if err := b.at("exchange", name).checkExchangeArguments(c.args); err != nil {
 		return err
 	}
 	x, err := newExchange(b, name, kind, c)
@@ -296,7 +304,7 @@ func unknownKind(kind string) error {
 
 // sameExchange compares an exchange with a new declaration of it (EXCH-5).
 func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error {
-	at := where{"exchange", x.name, b.vhost}
+	at := x.at()
 	if kind != x.kind {
 		return at.differs("type", kind, x.kind)
 	}
@@ -328,7 +336,7 @@ func (b *Broker) deleteExchange(name string, c deleteConfig) error {
 		return b.defaultExchange()
 	}
 	if strings.HasPrefix(name, "amq.") {
-		return accessRefused("deletion of system exchange '%s' in vhost '%s' not allowed", name, b.vhost)
+		return accessRefused("deletion of system %v not allowed", b.at("exchange", name))
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -337,7 +345,7 @@ func (b *Broker) deleteExchange(name string, c deleteConfig) error {
 		return nil
 	}
 	if c.ifUnused && len(x.bindings) > 0 {
-		return preconditionFailed("exchange '%s' in vhost '%s' in use", name, b.vhost)
+		return preconditionFailed("%v in use", x.at())
 	}
 	b.removeExchange(x)
 	return nil
@@ -399,10 +407,11 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	case strings.HasPrefix(name, "amq.") && !c.reserved:
 		return nil, accessRefused("queue name '%s' contains reserved prefix 'amq.*'", name)
 	}
-	if err := (where{"queue", name, b.vhost}).checkQueueArguments(c); err != nil {
+	at := b.at("queue", name)
+	if err := at.checkQueueArguments(c); err != nil {
 		return nil, err
 	}
-	if err := (where{"queue", name, b.vhost}).checkQueueType(c, serverNamed); err != nil {
+	if err := at.checkQueueType(c, serverNamed); err != nil {
 		return nil, err
 	}
 	var owner *Session
@@ -431,7 +440,7 @@ func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
 	if c.exclusive != (q.owner != nil) {
 		return b.locked(q)
 	}
-	at := where{"queue", q.name, b.vhost}
+	at := q.at()
 	if durable := c.durable && !c.exclusive; durable != q.durable {
 		return at.differs("durable", durable, q.durable)
 	}
@@ -597,11 +606,11 @@ func (b *Broker) findQueue(name string) (*queue, error) {
 }
 
 func (b *Broker) noQueue(name string) error {
-	return notFound("no queue '%s' in vhost '%s'", name, b.vhost)
+	return notFound("no %v", b.at("queue", name))
 }
 
 func (b *Broker) noExchange(name string) error {
-	return notFound("no exchange '%s' in vhost '%s'", name, b.vhost)
+	return notFound("no %v", b.at("exchange", name))
 }
 
 func (b *Broker) defaultExchange() error {
@@ -609,9 +618,8 @@ func (b *Broker) defaultExchange() error {
 }
 
 func (b *Broker) locked(q *queue) error {
-	return newError(ErrResourceLocked, CodeResourceLocked, "cannot obtain exclusive access to locked queue '%s' in vhost '%s'. "+
-		"It could be originally declared on another connection or the exclusive property value does not match that of the "+
-		"original declaration.", q.name, b.vhost)
+	return newError(ErrResourceLocked, CodeResourceLocked, "cannot obtain exclusive access to locked %v. It could be originally declared "+
+		"on another connection or the exclusive property value does not match that of the original declaration.", q.at())
 }
 
 // Shutdown closes the broker gently: from now on only handlers may publish, with

@@ -218,7 +218,7 @@ func (q *queue) addDeath(deaths []any, reason string, it *item) []any {
 		return t["queue"] == q.name && t["reason"] == reason
 	}
 	if i := slices.IndexFunc(deaths, known); i >= 0 {
-		count, _ := integerArgument(deaths[i].(Table)["count"])
+		count, _ := integer(deaths[i].(Table)["count"])
 		death = maps.Clone(deaths[i].(Table))
 		death["count"] = count + 1
 		deaths = slices.DeleteFunc(slices.Clone(deaths), known)

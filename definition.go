@@ -22,8 +22,8 @@ type policyKey struct {
 // as ceiling.
 func number(what string, least, ceiling int64) policyKey {
 	return policyKey{what: what, lesser: lesserNumber(ceiling), check: func(v any) bool {
-		n, why := integerArgument(v)
-		return why == "" && n >= least
+		n, ok := integer(v)
+		return ok && n >= least
 	}}
 }
 
@@ -31,8 +31,8 @@ func number(what string, least, ceiling int64) policyKey {
 // at most ceiling.
 func lesserNumber(ceiling int64) func(a, b any) any {
 	return func(a, b any) any {
-		least, _ := integerArgument(b)
-		if n, why := integerArgument(a); why == "" && n >= 0 { // a negative delivery limit is none
+		least, _ := integer(b)
+		if n, ok := integer(a); ok && n >= 0 { // a negative delivery limit is none
 			least = min(least, n)
 		}
 		return min(least, ceiling)
@@ -65,7 +65,7 @@ var policyKeys = map[string]policyKey{
 	"max-in-memory-bytes":           number("maximum memory in bytes", 0, math.MaxInt64).byOperators(),
 	"delivery-limit":                number("delivery limit", 0, math.MaxInt64).byOperators(),
 	"initial-cluster-size":          number("cluster size", 0, math.MaxInt64),
-	"stream-max-segment-size-bytes": {what: "segment size", lesser: lesserNumber(maxSegment), check: isSegment},
+	"stream-max-segment-size-bytes": {what: "segment size", lesser: lesserNumber(maxSegmentBytes), check: isSegment},
 	"overflow":                      text("overflow value", "drop-head", "reject-publish", "reject-publish-dlx").byOperators(),
 	"queue-mode":                    text("queue-mode value", "default", "lazy"),
 	"queue-version":                 {what: "queue-version value", check: func(v any) bool { return checkQueueVersion(v) == "" }},
@@ -93,11 +93,9 @@ var unsupportedKeys = []string{
 	"ha-sync-batch-size", "ha-promote-on-shutdown", "ha-promote-on-failure", "queue-master-locator", "shards-per-node", "routing-key",
 }
 
-const maxSegment = 3000000000 // bytes (ARGS-20)
-
 func isSegment(v any) bool {
-	n, why := integerArgument(v)
-	return why == "" && n >= 0 && n <= maxSegment
+	n, ok := integer(v)
+	return ok && n >= 0 && n <= maxSegmentBytes
 }
 
 // lesserAge is lesserNumber for ages such as "7D".

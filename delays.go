@@ -69,7 +69,7 @@ func (b *Broker) delays(name string) (*delays, error) {
 	case !ok:
 		return nil, b.noExchange(name)
 	case x.delays == nil:
-		return nil, preconditionFailed("exchange '%s' in vhost '%s' is of type '%s' and delays no messages", name, b.vhost, x.kind)
+		return nil, preconditionFailed("%v is of type '%s' and delays no messages", x.at(), x.kind)
 	}
 	return x.delays, nil
 }
@@ -140,8 +140,7 @@ func (d *delays) add(it item, delay time.Duration) error {
 	case d.gone != nil:
 		return d.gone
 	case len(d.heap) == d.limit:
-		return newError(ErrQueueFull, CodeResourceError, "exchange '%s' in vhost '%s' holds %d messages back, as many as it may",
-			d.exchange.name, d.exchange.broker.vhost, d.limit)
+		return newError(ErrQueueFull, CodeResourceError, "%v holds %d messages back, as many as it may", d.exchange.at(), d.limit)
 	}
 	e := &delayed{item: it, at: at, seq: d.added}
 	d.added++

@@ -8,10 +8,18 @@ import (
 // where is the exchange or queue that an error text speaks of.
 type where struct{ noun, name, vhost string }
 
+func (w where) String() string { return w.noun + " '" + w.name + "' in vhost '" + w.vhost + "'" }
+
+func (b *Broker) at(noun, name string) where { return where{noun, name, b.vhost} }
+
+func (q *queue) at() where { return q.broker.at("queue", q.name) }
+
+func (x *exchange) at() where { return x.broker.at("exchange", x.name) }
+
 // differs is the error of declaring something again with another property.
 func (w where) differs(property string, received, current any) error {
-	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received '%v' but current is '%v'",
-		property, w.noun, w.name, w.vhost, received, current)
+	return preconditionFailed("inequivalent arg '%s' for %v: received '%v' but current is '%v'",
+		property, w, received, current)
 }
 
 // sameArguments compares the arguments of two declarations, of which only those
@@ -55,7 +63,7 @@ func (w where) sameQueueArguments(received queueConfig, q *queue) error {
 // without the argument is compared as one with the default (QUEUE-17).
 func (w where) sameType(received queueConfig, current *queue) error {
 	const key = "x-queue-type"
-	r, c := typeOf(received.args), typeOf(current.args)
+	r, c := queueTypeName(received.args), current.kind()
 	switch {
 	case r == c:
 		return nil
@@ -65,20 +73,8 @@ func (w where) sameType(received queueConfig, current *queue) error {
 	return w.sameArguments(received.args, current.args, key)
 }
 
-// typeOf returns the type of queue that arguments ask for, valid or not.
-func typeOf(args Table) string {
-	if v, ok := args["x-queue-type"]; ok {
-		return fmt.Sprint(v)
-	}
-	return classicType
-}
-
-// kind is the type of the queue.
-func (q *queue) kind() string { return typeOf(q.args) }
-
 func (w where) inequivalent(key, received, current string) error {
-	return preconditionFailed("inequivalent arg '%s' for %s '%s' in vhost '%s': received %s but current is %s",
-		key, w.noun, w.name, w.vhost, received, current)
+	return preconditionFailed("inequivalent arg '%s' for %v: received %s but current is %s", key, w, received, current)
 }
 
 func valueText(v any) string { return fmt.Sprintf("'%v' of type '%s'", v, typeName(v)) }

@@ -138,6 +138,7 @@ func TestWrongCallsGiveClearErrors(t *testing.T) {
 		{"negative length", declareWith("new", pocketmq.MaxLength(-1)), pocketmq.ErrInvalid, 502, "MaxLength(-1): must not be negative"},
 		{"unknown policy", declareWith("new", pocketmq.Overflow(99)), pocketmq.ErrInvalid, 502, "Overflow(99): no such policy"},
 		{"a limit and none", declareWith("new", pocketmq.MaxLength(1), pocketmq.Unbounded()), pocketmq.ErrInvalid, 502, "contradict"},
+		{"two types", declareWith("new", pocketmq.Quorum(), pocketmq.Stream()), pocketmq.ErrInvalid, 502, "cannot be of the types quorum and stream"},
 		{"none and a limit", declareWith("new", pocketmq.Unbounded(), pocketmq.MaxLength(1)), pocketmq.ErrInvalid, 502, "contradict"},
 		{"negative prefetch", consumeWith(pocketmq.Prefetch(-1)), pocketmq.ErrInvalid, 502, "Prefetch(-1): must not be negative"},
 		{"priority too high", consumeWith(pocketmq.Priority(1 << 31)), pocketmq.ErrInvalid, 502, "must fit into 32 bits"},

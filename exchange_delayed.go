@@ -102,7 +102,7 @@ func delayNumber(v any) int64 {
 	case float64:
 		return int64(v)
 	}
-	n, _ := integerArgument(v)
+	n, _ := integer(v)
 	return n
 }
 

@@ -127,21 +127,10 @@ func (h *headersMatcher) header(v any) any {
 // normal makes values comparable that only differ in how they were encoded: the
 // width of an integer, string or bytes (ROUTE-18).
 func normal(v any) any {
+	if n, ok := integer(v); ok {
+		return n
+	}
 	switch v := v.(type) {
-	case int:
-		return int64(v)
-	case int8:
-		return int64(v)
-	case uint8:
-		return int64(v)
-	case int16:
-		return int64(v)
-	case uint16:
-		return int64(v)
-	case int32:
-		return int64(v)
-	case uint32:
-		return int64(v)
 	case float32:
 		return float64(v)
 	case time.Time:

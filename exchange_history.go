@@ -29,7 +29,7 @@ func newRecentHistoryRouter(args Table) (router, error) {
 	}
 	switch v.(type) {
 	case int8, int16, int32, int64, int:
-		if n, _ := integerArgument(v); n > 0 {
+		if n, _ := integer(v); n > 0 {
 			return &recentHistoryRouter{length: int(n)}, nil
 		}
 	}

@@ -48,8 +48,8 @@ func (r *localRandomRouter) checkBinding(b *binding) error {
 		return preconditionFailed("Non empty binding '%s' key not permitted", b.key)
 	case b.to.queue == nil:
 		return preconditionFailed("Destination not found")
-	case typeOf(b.to.queue.args) != classicType:
-		return preconditionFailed("Queue type rabbit_%s_queue not valid for this exchange type", typeOf(b.to.queue.args))
+	case b.to.queue.kind() != classicType:
+		return preconditionFailed("Queue type rabbit_%s_queue not valid for this exchange type", b.to.queue.kind())
 	}
 	return nil
 }

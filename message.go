@@ -33,7 +33,7 @@ type Message struct {
 	Priority        uint8
 	CorrelationID   string
 	ReplyTo         string
-	Expiration      string // how long it may wait in a queue, in milliseconds; "" = for ever. See MessageTTL
+	Expiration      string // how long it may wait in a queue, in milliseconds ("60000"); "" = for ever. See MessageTTL
 	MessageID       string
 	Timestamp       time.Time
 	Type            string

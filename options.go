@@ -324,8 +324,16 @@ func SingleActiveConsumer() QueueOption {
 func Quorum() QueueOption {
 	return queueOption(func(c *queueConfig) {
 		c.durable = true
-		set(&c.args, "x-queue-type", quorumType)
+		c.setType(quorumType)
 	})
+}
+
+// setType says what the queue is, which can be one thing only.
+func (c *queueConfig) setType(name string) {
+	if other, ok := c.args["x-queue-type"]; ok && other != name {
+		c.err = invalid("a queue cannot be of the types %v and %s", other, name)
+	}
+	set(&c.args, "x-queue-type", name)
 }
 
 // DeliveryLimit is how often a message may come back to the queue, by a Nack with

@@ -93,7 +93,7 @@ func (b *Broker) setPolicy(set *policySet, p Policy, operator bool) error {
 func (b *Broker) clearPolicy(set *policySet, noun, name string) error {
 	return b.changePolicies(func() error {
 		if (*set)[name] == nil {
-			return notFound("no %s '%s' in vhost '%s'", noun, name, b.vhost)
+			return notFound("no %v", b.at(noun, name))
 		}
 		delete(*set, name)
 		return nil

@@ -112,7 +112,7 @@ type waiter struct {
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q := &queue{
 		name: name, durable: c.durable, autoDelete: c.autoDelete, unbounded: c.unbounded, owner: owner, args: c.args,
-		defaults: c.defaultSettings(), quorum: c.args["x-queue-type"] == quorumType, wire: c.wire, version: c.version, broker: b,
+		defaults: c.defaultSettings(), quorum: queueTypeOf(c.args) == quorum, wire: c.wire, version: c.version, broker: b,
 	}
 	q.self.queues = []*queue{q}
 	q.settings = settingsOf(q.defaults, q.args)
@@ -205,8 +205,8 @@ func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
 	case len(q.waiters) > 0 || !q.admit(it):
 		if n := len(it.msg.Body); q.settings.maxBytes >= 0 && int64(n) > q.settings.maxBytes {
 			q.rejected++
-			err = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' has room for %d bytes, and never for a message of %d",
-				q.name, q.broker.vhost, q.settings.maxBytes, n)
+			err = newError(ErrQueueFull, CodeResourceError, "%v has room for %d bytes, and never for a message of %d",
+				q.at(), q.settings.maxBytes, n)
 			break
 		}
 		return q.wait(ctx, s, it)
@@ -237,7 +237,7 @@ func (q *queue) refuse(it *item) error {
 // fullError is the error of a full queue, made once: those who refuse, refuse many.
 func (q *queue) fullError() error {
 	if q.full == nil {
-		q.full = newError(ErrQueueFull, CodeResourceError, "queue '%s' in vhost '%s' is full", q.name, q.broker.vhost)
+		q.full = newError(ErrQueueFull, CodeResourceError, "%v is full", q.at())
 	}
 	return q.full
 }
@@ -420,7 +420,7 @@ func (q *queue) subscribe(c *Consumer) error {
 	}
 	switch {
 	case q.settings.quorum && c.core.Gate != nil: // QQ-14
-		return notSupported("%s does not support global qos", q.where())
+		return notSupported("%v does not support global qos", q.at())
 	case q.settings.quorum:
 		c.core.Exclusive = false // QQ-16
 	case q.settings.singleActive && c.core.Exclusive: // CONS-6
@@ -439,7 +439,7 @@ func (q *queue) subscribe(c *Consumer) error {
 }
 
 func (q *queue) exclusiveUse() error {
-	return accessRefused("%s in exclusive use", q.where())
+	return accessRefused("%v in exclusive use", q.at())
 }
 
 // endTogether ends consumers, and returns what back holds, in one step: nothing
@@ -498,7 +498,7 @@ func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1 &&
 // whyGone is what those learn who want to use a queue that ended.
 func (q *queue) whyGone() error {
 	if q.gone == errGone {
-		return notFound("no queue '%s' in vhost '%s'", q.name, q.broker.vhost)
+		return q.broker.noQueue(q.name)
 	}
 	return q.gone
 }
@@ -519,7 +519,7 @@ func (q *queue) end(why error) {
 
 // deleted is what those learn who used a queue when it was deleted.
 func (q *queue) deleted() error {
-	return newError(ErrQueueDeleted, CodeNotFound, "queue '%s' in vhost '%s' was deleted", q.name, q.broker.vhost)
+	return newError(ErrQueueDeleted, CodeNotFound, "%v was deleted", q.at())
 }
 
 // dropWaiters sends the waiting publishers away for whom which holds. q.mu is
@@ -559,9 +559,9 @@ func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	case q.gone != nil:
 		return 0, nil
 	case c.ifEmpty && n > 0:
-		return 0, preconditionFailed("queue '%s' in vhost '%s' not empty", q.name, q.broker.vhost)
+		return 0, preconditionFailed("%v not empty", q.at())
 	case c.ifUnused && len(q.consumers) > 0:
-		return 0, preconditionFailed("queue '%s' in vhost '%s' in use", q.name, q.broker.vhost)
+		return 0, preconditionFailed("%v in use", q.at())
 	}
 	q.end(why)
 	return n, nil

@@ -54,7 +54,7 @@ func (s *settings) quorumPriority(m *Message) uint8 {
 // checkQuorum refuses what there is not of quorum queues.
 func (w where) checkQuorum(c queueConfig) error {
 	if c.args["x-dead-letter-strategy"] == "at-least-once" && c.args["x-overflow"] == RejectPublish.String() {
-		return notSupported("queue '%s' in vhost '%s': dead-lettering at least once is not supported", w.name, w.vhost)
+		return notSupported("%v: dead-lettering at least once is not supported", w)
 	}
 	return nil
 }
@@ -73,7 +73,7 @@ func (q *queue) checkDelete(c deleteConfig) error {
 	default:
 		return nil
 	}
-	return notSupported("cannot delete %s. queue.delete operations with %s flag set are not supported by quorum queues", q.where(), flag)
+	return notSupported("cannot delete %v. queue.delete operations with %s flag set are not supported by quorum queues", q.at(), flag)
 }
 
 // checkGet refuses what would go past the single active consumer of a quorum queue
@@ -83,10 +83,8 @@ func (q *queue) checkGet() error {
 		return nil
 	}
 	return newError(ErrResourceLocked, CodeResourceLocked,
-		"cannot obtain access to locked %s. basic.get operations are not supported by quorum queues with single active consumer", q.where())
+		"cannot obtain access to locked %v. basic.get operations are not supported by quorum queues with single active consumer", q.at())
 }
-
-func (q *queue) where() string { return "queue '" + q.name + "' in vhost '" + q.broker.vhost + "'" }
 
 // counted is a message as a quorum queue delivers it: with the number of times it
 // came back (QQ-4). Before 4.0 it also says so of none, but only to Get.

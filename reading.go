@@ -29,7 +29,12 @@ func StreamOffset(n int64) ConsumeOption { return streamOffset(n) }
 func StreamTime(t time.Time) ConsumeOption { return streamOffset(t) }
 
 func streamOffset(v any) ConsumeOption {
-	return consumeOption(func(c *consumeConfig) { set(&c.args, "x-stream-offset", v) })
+	return consumeOption(func(c *consumeConfig) {
+		if other, ok := c.args["x-stream-offset"]; ok && other != v {
+			c.err = invalid("a consumer of a stream begins at one place, not at %v and %v", other, v)
+		}
+		set(&c.args, "x-stream-offset", v)
+	})
 }
 
 // StreamFilter lets a consumer of a stream get only those messages whose header
@@ -81,17 +86,17 @@ func (q *queue) checkReader(c *consumeConfig) error {
 	old := c.version < v4_0
 	switch {
 	case c.prefetch == 0 && old:
-		return preconditionFailed("consumer prefetch count is not set for '%s'", q.where())
+		return preconditionFailed("consumer prefetch count is not set for '%v'", q.at())
 	case c.prefetch == 0:
-		return preconditionFailed("consumer prefetch count is not set for stream %s", q.where())
+		return preconditionFailed("consumer prefetch count is not set for stream %v", q.at())
 	case c.autoAck && old:
 		return q.notInStreams("automatic acknowledgement")
 	case c.autoAck:
-		return notSupported("automatic acknowledgement not supported by stream %s", q.where())
+		return notSupported("automatic acknowledgement not supported by stream %v", q.at())
 	case old:
 		c.window = nil // has no effect
 	case c.window != nil:
-		return notSupported("%s does not support global qos", q.where())
+		return notSupported("%v does not support global qos", q.at())
 	}
 	c.reading.at = at
 	if !old {
@@ -103,7 +108,7 @@ func (q *queue) checkReader(c *consumeConfig) error {
 // notInStreams is the error of a method that streams do not have (STREAM-5 to
 // STREAM-7).
 func (q *queue) notInStreams(what string) error {
-	return notSupported("%s not supported by stream queues %s", what, q.where())
+	return notSupported("%s not supported by stream queues %v", what, q.at())
 }
 
 // onlyAcks reports whether deliveries must not be settled otherwise.
@@ -153,7 +158,7 @@ func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
 			return at, q.at().invalidArgument("x-stream-offset", fmt.Sprintf(`{invalid_stream_offset_arg,{longstr,<<"%s">>}}`, v))
 		}
 	default:
-		if n, why := integerArgument(v); why == "" {
+		if n, ok := integer(v); ok {
 			return stream.Offset(n), nil
 		}
 	}

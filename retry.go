@@ -27,18 +27,20 @@ type RetryPolicy struct {
 //
 // Shutdown waits for it if the queue has consumers. RabbitMQ 4.3 has the same, but
 // for Exponential, in quorum queues, as the arguments x-delayed-retry-type, -min and
-// -max.
+// -max; the package rabbitmq refuses what no RabbitMQ has.
 func Retry(p RetryPolicy) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		set(&c.args, "x-delayed-retry-type", "all")
 		durationArgument("RetryPolicy.Min", "x-delayed-retry-min", p.Min, 1).queue(c)
 		if p.Max != 0 {
-			durationArgument("RetryPolicy.Max", "x-delayed-retry-max", p.Max, max(1, p.Min.Milliseconds())).queue(c)
+			durationArgument("RetryPolicy.Max", "x-delayed-retry-max", p.Max, 1).queue(c)
 		}
 		if p.Exponential {
 			set(&c.args, "x-delayed-retry-growth", "exponential")
 		}
 		switch {
+		case p.Max != 0 && p.Max < p.Min:
+			c.err = invalid("RetryPolicy.Max(%v): must not be less than Min, %v", p.Max, p.Min)
 		case p.Times < 0:
 			c.err = invalid("RetryPolicy.Times is %d: must not be negative", p.Times)
 		case p.Times > 0:
@@ -56,8 +58,8 @@ type retry struct {
 
 // retryOf reads the arguments, which are valid.
 func retryOf(args Table) *retry {
-	lowest, _ := integerIn(args, "x-delayed-retry-min")
-	highest, _ := integerIn(args, "x-delayed-retry-max")
+	lowest, _ := integer(args["x-delayed-retry-min"])
+	highest, _ := integer(args["x-delayed-retry-max"])
 	r := &retry{
 		min: time.Duration(lowest) * time.Millisecond, max: time.Duration(highest) * time.Millisecond,
 		exponential: args["x-delayed-retry-growth"] == "exponential",

@@ -81,10 +81,10 @@ func settingsOf(defaults *settings, args Table) *settings {
 	}
 	changed := *defaults
 	s := &changed
-	if n, ok := integerIn(args, "x-max-length"); ok {
+	if n, ok := integer(args["x-max-length"]); ok {
 		s.maxLength = int(n)
 	}
-	if n, ok := integerIn(args, "x-max-length-bytes"); ok {
+	if n, ok := integer(args["x-max-length-bytes"]); ok {
 		s.maxBytes = n
 	}
 	for p, name := range overflowNames {
@@ -92,23 +92,23 @@ func settingsOf(defaults *settings, args Table) *settings {
 			s.overflow = p
 		}
 	}
-	if n, ok := integerIn(args, "x-message-ttl"); ok {
+	if n, ok := integer(args["x-message-ttl"]); ok {
 		s.messageTTL = time.Duration(n) * time.Millisecond
 	}
-	if n, ok := integerIn(args, "x-expires"); ok {
+	if n, ok := integer(args["x-expires"]); ok {
 		s.expires = time.Duration(n) * time.Millisecond
 	}
 	if name, ok := args["x-dead-letter-exchange"].(string); ok {
 		s.deadLetters = &deadLetters{exchange: name}
 		s.deadLetters.key, s.deadLetters.hasKey = args["x-dead-letter-routing-key"].(string)
 	}
-	if n, ok := integerIn(args, "x-delivery-limit"); ok {
+	if n, ok := integer(args["x-delivery-limit"]); ok {
 		s.deliveryLimit = int(n)
 		if s.quorum && s.version < v4_0 {
 			s.deliveryLimit = max(0, s.deliveryLimit) // below 0 is no limit since 4.0 (ARGS-17)
 		}
 	}
-	if n, ok := integerIn(args, "x-max-priority"); ok {
+	if n, ok := integer(args["x-max-priority"]); ok {
 		s.maxPriority = uint8(n)
 	}
 	s.singleActive = args["x-single-active-consumer"] == true
@@ -122,11 +122,6 @@ func settingsOf(defaults *settings, args Table) *settings {
 		s.stream = s.stream.with(s.maxBytes, args)
 	}
 	return s
-}
-
-func integerIn(args Table, key string) (int64, bool) {
-	n, why := integerArgument(args[key])
-	return n, why == ""
 }
 
 // limits are the settings that fifo enforces.

@@ -31,7 +31,7 @@ type ExchangeStats struct {
 
 	Published  uint64 // messages published to it, also in vain; what other exchanges pass on does not count
 	Unroutable uint64 // of these, messages that reached no queue
-	Delayed    int    // messages that it holds back; see DelayedType
+	Delayed    int    // messages that it holds back; see DelayedMessage
 }
 
 // BindingStats describes a binding.

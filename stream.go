@@ -11,9 +11,12 @@ import (
 // declared without MaxBytes or Unbounded.
 const DefaultStreamBytes = 256 << 20
 
-// maxSegmentBytes is the size of a segment in RabbitMQ, and the default here where
-// nothing limits a stream to less.
-const maxSegmentBytes = 500_000_000
+const (
+	// defaultSegmentBytes is the size of a segment in RabbitMQ, and here where nothing
+	// limits a stream to less.
+	defaultSegmentBytes = 500_000_000
+	maxSegmentBytes     = 3_000_000_000 // ARGS-20
+)
 
 // Stream makes the queue a stream, which is Durable: a log that keeps its messages
 // when they have been read. Each consumer reads all of them, at a position of its
@@ -41,7 +44,7 @@ const maxSegmentBytes = 500_000_000
 func Stream() QueueOption {
 	return queueOption(func(c *queueConfig) {
 		c.durable = true
-		set(&c.args, "x-queue-type", streamType)
+		c.setType(streamType)
 	})
 }
 
@@ -69,11 +72,11 @@ func SegmentBytes(n int64) QueueOption {
 
 // checkStream reports what is wrong with the arguments of a new stream alone.
 func (w where) checkStream(c queueConfig) error {
-	if n, ok := integerIn(c.args, "x-stream-max-segment-size-bytes"); ok && n > 3_000_000_000 { // ARGS-20
+	if n, ok := integer(c.args["x-stream-max-segment-size-bytes"]); ok && n > maxSegmentBytes {
 		return preconditionFailed("Exceeded max value for x-stream-max-segment-size-bytes")
 	}
 	if v, ok := c.args["x-stream-filter-size-bytes"]; ok && c.version >= v4_0 { // ARGS-21
-		if n, why := integerArgument(v); why != "" || n < 16 || n > 255 {
+		if n, ok := integer(v); !ok || n < 16 || n > 255 {
 			return preconditionFailed("Invalid value for  x-stream-filter-size-bytes")
 		}
 	}
@@ -93,7 +96,7 @@ type streamSettings struct {
 // unless their size is given.
 func (c *queueConfig) streamSettings(s settings) *settings {
 	if c.rabbitMQ {
-		s.stream = &streamSettings{stream.Retention{SegmentBytes: maxSegmentBytes}, 140}
+		s.stream = &streamSettings{stream.Retention{SegmentBytes: defaultSegmentBytes}, 140}
 		return &s
 	}
 	s.stream = &streamSettings{stream.Retention{SegmentBytes: -1}, 800}
@@ -109,13 +112,13 @@ func (s streamSettings) with(maxBytes int64, args Table) *streamSettings {
 	if age, ok := args["x-max-age"].(string); ok {
 		s.MaxAge, _ = parseAge(age)
 	}
-	if n, ok := integerIn(args, "x-stream-max-segment-size-bytes"); ok {
+	if n, ok := integer(args["x-stream-max-segment-size-bytes"]); ok {
 		s.SegmentBytes = n
 	}
 	if s.SegmentBytes < 0 {
-		s.SegmentBytes = maxSegmentBytes
+		s.SegmentBytes = defaultSegmentBytes
 		if maxBytes >= 0 {
-			s.SegmentBytes = min(maxBytes/8, maxSegmentBytes)
+			s.SegmentBytes = min(maxBytes/8, defaultSegmentBytes)
 		}
 	}
 	return &s

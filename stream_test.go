@@ -324,8 +324,9 @@ func TestStreamsRefuseWhatTheyCannotDo(t *testing.T) {
 			"PRECONDITION_FAILED - inequivalent arg 'x-queue-type' for queue 'events' in vhost '/': received 'classic' but current is 'stream'":    classic,
 			"PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'classic' in vhost '/' of queue type rabbit_classic_queue":              offsetInClassic,
 			"PRECONDITION_FAILED - invalid arg 'x-max-age' for queue 'c' in vhost '/' of queue type rabbit_classic_queue":                          ageOfClassic,
-			"PRECONDITION_FAILED - consumer prefetch count is not set for stream queue 'events' in vhost '/'":                                      from(pocketmq.Prefetch(0)),            // STREAM-3
-			"NOT_IMPLEMENTED - automatic acknowledgement not supported by stream queue 'events' in vhost '/'":                                      from(pocketmq.AutoAck()),              // STREAM-4
+			"PRECONDITION_FAILED - consumer prefetch count is not set for stream queue 'events' in vhost '/'":                                      from(pocketmq.Prefetch(0)), // STREAM-3
+			"NOT_IMPLEMENTED - automatic acknowledgement not supported by stream queue 'events' in vhost '/'":                                      from(pocketmq.AutoAck()),   // STREAM-4
+			"SYNTAX_ERROR - a consumer of a stream begins at one place, not at first and 3":                                                        from(pocketmq.StreamFirst(), pocketmq.StreamOffset(3)),
 			"NOT_IMPLEMENTED - queue 'events' in vhost '/' does not support global qos":                                                            from(pocketmq.SharedPrefetch(window)), // QQ-14
 			"PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'events' in vhost '/' of queue type rabbit_stream_queue":                     from(pocketmq.Priority(1)),            // STREAM-14
 			"SYNTAX_ERROR - StreamFilter: needs at least one value":                                                                                from(pocketmq.StreamFilter()),

@@ -2,9 +2,9 @@ package amqpserver
 
 import (
 	"context"
-	"strings"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -13,12 +13,7 @@ var background = context.Background()
 
 // cleanName removes what RabbitMQ removes from names (EXCH-16), so that
 // permissions are checked for the name that counts.
-func cleanName(name string) string {
-	if !strings.ContainsAny(name, "\r\n") {
-		return name
-	}
-	return strings.NewReplacer("\r", "", "\n", "").Replace(name)
-}
+func cleanName(name string) string { return hook.TrimName(name) }
 
 // exchange.declare: EXCH-2 … EXCH-16, PERM-6, PERM-7, PERM-11
 func (ch *channel) exchangeDeclare(m *wire.ExchangeDeclare) error {
@@ -82,9 +77,10 @@ func errDefaultExchange() error {
 // (EXCH-11).
 func (ch *channel) unknownType(err error) error {
 	e := asCloseError(err)
-	if e != nil && e.code == wire.CodeCommandInvalid && ch.conn.server.compat >= V4_0 {
-		e.code = wire.CodePreconditionFailed
+	if e == nil || e.code != wire.CodeCommandInvalid || ch.conn.server.compat < V4_0 {
+		return err
 	}
+	e.code = wire.CodePreconditionFailed
 	return e
 }
 

@@ -169,7 +169,7 @@ func (ch *channel) publish(p *content) error {
 		return err
 	}
 	if err := ch.checkMessage(p, m); err != nil {
-		if e := ch.checkExchange(p.exchange); e != nil {
+		if e := hook.CheckPublish(ch.conn.broker, p.exchange); e != nil {
 			return e
 		}
 		return err
@@ -305,18 +305,6 @@ func (ch *channel) mayWriteTopics(p *content, m *pocketmq.Message) error {
 	return nil
 }
 
-// checkExchange reports why nothing can be published to an exchange.
-func (ch *channel) checkExchange(name string) error {
-	_, internal, exists := hook.Exchange(ch.conn.broker, name)
-	switch {
-	case !exists:
-		return notFound("no exchange '%s' in vhost '%s'", name, ch.conn.vhost)
-	case internal:
-		return accessRefused("cannot publish to internal exchange '%s' in vhost '%s'", name, ch.conn.vhost)
-	}
-	return nil
-}
-
 // An outcome is what became of a message that was published without an error.
 type outcome int
 
@@ -362,20 +350,5 @@ func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandator
 func (ch *channel) sendReturn(exchange, key string, m *pocketmq.Message) {
 	ch.conn.out.sendContent(ch.id, &wire.BasicReturn{
 		ReplyCode: wire.CodeNoRoute, ReplyText: "NO_ROUTE", Exchange: exchange, RoutingKey: key,
-	}, withoutBCC(m))
-}
-
-// withoutBCC is the message as the publisher gets it back.
-func withoutBCC(m *pocketmq.Message) *pocketmq.Message {
-	if _, ok := m.Headers["BCC"]; !ok {
-		return m
-	}
-	seen := *m
-	seen.Headers = pocketmq.Table{}
-	for key, v := range m.Headers {
-		if key != "BCC" {
-			seen.Headers[key] = v
-		}
-	}
-	return &seen
+	}, hook.WithoutBCC(m).(*pocketmq.Message))
 }

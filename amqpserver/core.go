@@ -1,9 +1,6 @@
 package amqpserver
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
 )
@@ -46,23 +43,18 @@ func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
 func cancelConsumers(b *pocketmq.Broker, queue string) error { return hook.CancelConsumers(b, queue) }
 
 func exchangeExists(b *pocketmq.Broker, name string) bool {
-	_, _, exists := hook.Exchange(b, name)
+	_, exists := hook.Exchange(b, name)
 	return exists
 }
 
 // isTopic reports whether there is a topic exchange of this name.
 func (ch *channel) isTopic(exchange string) bool {
-	kind, _, _ := hook.Exchange(ch.conn.broker, exchange)
+	kind, _ := hook.Exchange(ch.conn.broker, exchange)
 	return kind == pocketmq.Topic
 }
 
 // reservedName allows a queue's name to begin with "amq.".
 func reservedName() pocketmq.QueueOption { return hook.ReservedName().(pocketmq.QueueOption) }
 
-// randomName returns the 22 characters with which names end that the server makes
-// up.
-func randomName() string {
-	var b [16]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
+// randomName returns the 22 characters with which names end that are made up.
+func randomName() string { return hook.RandomName() }

@@ -49,12 +49,15 @@
 //
 // # Looking inside, and breaking things
 //
-// Broker is the broker behind the server. A test can use it to publish and
-// consume without a connection of its own, and its Stats say what is in the
-// queues. KillConnections breaks all connections as a crash or a pulled cable
-// would, RefuseDials keeps clients from coming back, and CancelConsumers ends
-// consumers; Server closes connections in an orderly way, lists them, and raises
-// the alarms that make RabbitMQ block publishers.
+// Broker is the broker behind the server. A test can use it to publish and consume
+// without a connection of its own, and its Stats say what is in the queues. What a
+// client sends without waiting for an answer, such as a publish, is there a moment
+// later: a test first waits for the confirm, for the answer to another method on
+// the same channel or, in a bubble, with synctest.Wait. KillConnections breaks all
+// connections as a crash or a pulled cable would, RefuseDials keeps clients from
+// coming back, and CancelConsumers ends consumers; Server closes connections in an
+// orderly way, lists them, and raises the alarms that make RabbitMQ block
+// publishers.
 //
 // Inject makes single methods go wrong, in whatever way a broker's can: it has a
 // function see each of them, which may lose it, refuse it, keep it for a while, or

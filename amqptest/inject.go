@@ -1,6 +1,7 @@
 package amqptest
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
 // Method is a method of AMQP on its way between a client and the server, as it is
@@ -18,7 +20,8 @@ type Method = amqpserver.Method
 
 // What a function given to Inject may return to make a method go wrong. It may also
 // return a *pocketmq.Error, to close the channel or the connection with its reply
-// code and text.
+// code and text. Any other error, a bare pocketmq.ErrNotFound among them, closes the
+// connection with 541 INTERNAL_ERROR.
 const (
 	// Drop ends the connection without a word, as a network that fails does.
 	Drop = amqpserver.Drop
@@ -36,8 +39,12 @@ const (
 // that it returns is called. With nil a method goes its way; what else fault may do
 // is described at amqpserver's Server.Intercept, which this is for several faults:
 // they see a method in the order in which they were injected, and the first error
-// counts. They see those of all connections, also of those to come.
+// counts. They see those of all connections, also of those to come. Heartbeats are
+// no methods. A nil fault panics.
 func (s *Server) Inject(fault func(*Method) error) (remove func()) {
+	if fault == nil {
+		panic("amqptest: Inject: the fault is nil")
+	}
 	s.faults.add(s, &fault)
 	return func() { s.faults.remove(s, &fault) }
 }
@@ -78,7 +85,9 @@ func (f *faults) set(s *Server, all []*func(*Method) error) {
 }
 
 // Next returns a fault for the next n methods of this name, such as "queue.declare".
+// Like all that takes a name it panics if AMQP has no such method.
 func Next(n int, name string, err error) func(*Method) error {
+	checkName(name)
 	var seen atomic.Int64
 	return func(m *Method) error {
 		if m.Name != name || seen.Add(1) > int64(n) {
@@ -90,6 +99,7 @@ func Next(n int, name string, err error) func(*Method) error {
 
 // After returns a fault for all methods of this name but the next n.
 func After(n int, name string, err error) func(*Method) error {
+	checkName(name)
 	var seen atomic.Int64
 	return func(m *Method) error {
 		if m.Name != name || seen.Add(1) <= int64(n) {
@@ -101,8 +111,11 @@ func After(n int, name string, err error) func(*Method) error {
 
 // Delay returns a fault that keeps every method of this name for some time, and with
 // it all that follows it in the same direction of the connection. "basic.deliver"
-// makes a slow broker for consumers; confirms are "basic.ack" with FromServer.
+// makes a slow broker for consumers; confirms are "basic.ack" with FromServer. What
+// follows are also heartbeats: a server kept longer than the client waits for them is
+// a dead one to it.
 func Delay(d time.Duration, name string) func(*Method) error {
+	checkName(name)
 	return func(m *Method) error {
 		if m.Name != name {
 			return nil
@@ -119,9 +132,10 @@ func Delay(d time.Duration, name string) func(*Method) error {
 
 // Hold returns a fault that keeps every method of this name until release is called,
 // and with it all that follows it in the same direction of the connection: a stalled
-// broker. What was kept then goes its way. In a bubble of testing/synctest it must be
-// called inside.
+// broker, which sends no heartbeats either (see Delay). What was kept then goes its
+// way. In a bubble of testing/synctest it must be called inside.
 func Hold(name string) (fault func(*Method) error, release func()) {
+	checkName(name)
 	released := make(chan struct{})
 	fault = func(m *Method) error {
 		if m.Name == name {
@@ -133,6 +147,13 @@ func Hold(name string) (fault func(*Method) error, release func()) {
 		return nil
 	}
 	return fault, sync.OnceFunc(func() { close(released) })
+}
+
+// checkName panics if a fault for methods of this name would never see one.
+func checkName(name string) {
+	if wire.IDOf(name) == 0 {
+		panic(fmt.Sprintf("amqptest: AMQP has no method %q; names are like basic.publish and queue.declare-ok", name))
+	}
 }
 
 // FromServer limits a fault to methods that the server sends, and FromClient to

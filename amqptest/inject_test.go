@@ -25,43 +25,54 @@ func see(fault func(*amqptest.Method) error, name string) error {
 }
 
 func TestNextAndAfter(t *testing.T) {
-	next, after := amqptest.Next(2, "a", amqptest.Nack), amqptest.After(2, "a", amqptest.Drop)
+	next, after := amqptest.Next(2, "basic.ack", amqptest.Nack), amqptest.After(2, "basic.ack", amqptest.Drop)
 	for i, want := range []error{amqptest.Nack, amqptest.Nack, nil, nil} {
-		assert.Equal(t, want, see(next, "a"), i)
-		assert.NoError(t, see(next, "b"))
+		assert.Equal(t, want, see(next, "basic.ack"), i)
+		assert.NoError(t, see(next, "basic.nack"))
 	}
 	for i, want := range []error{nil, nil, amqptest.Drop, amqptest.Drop} {
-		assert.Equal(t, want, see(after, "a"), i)
-		assert.NoError(t, see(after, "b"))
+		assert.Equal(t, want, see(after, "basic.ack"), i)
+		assert.NoError(t, see(after, "basic.nack"))
 	}
 }
 
 func TestDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		assert.NoError(t, see(amqptest.Delay(time.Hour, "a"), "b"))
+		assert.NoError(t, see(amqptest.Delay(time.Hour, "basic.ack"), "basic.nack"))
 		assert.Zero(t, time.Since(start))
-		assert.NoError(t, see(amqptest.Delay(time.Hour, "a"), "a"))
+		assert.NoError(t, see(amqptest.Delay(time.Hour, "basic.ack"), "basic.ack"))
 		assert.Equal(t, time.Hour, time.Since(start))
 		ended, cancel := context.WithCancel(context.Background())
 		cancel()
-		assert.NoError(t, amqptest.Delay(time.Hour, "a")(&amqptest.Method{Name: "a", Context: ended}))
+		assert.NoError(t, amqptest.Delay(time.Hour, "basic.ack")(&amqptest.Method{Name: "basic.ack", Context: ended}))
 		assert.Equal(t, time.Hour, time.Since(start))
 	})
 }
 
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fault, release := amqptest.Hold("a")
+		fault, release := amqptest.Hold("basic.ack")
 		time.AfterFunc(time.Hour, release)
 		start := time.Now()
-		assert.NoError(t, see(fault, "b"))
+		assert.NoError(t, see(fault, "basic.nack"))
 		assert.Zero(t, time.Since(start))
-		assert.NoError(t, see(fault, "a"))
+		assert.NoError(t, see(fault, "basic.ack"))
 		assert.Equal(t, time.Hour, time.Since(start))
 		release()
-		assert.NoError(t, see(fault, "a"))
+		assert.NoError(t, see(fault, "basic.ack"))
 	})
+}
+
+func TestFaultsThatNothingWouldMeet(t *testing.T) {
+	for _, name := range []string{"", "queue.declared", "Basic.Publish", "heartbeat"} {
+		assert.Panics(t, func() { amqptest.Next(1, name, amqptest.Drop) }, name)
+		assert.Panics(t, func() { amqptest.After(1, name, amqptest.Drop) }, name)
+		assert.Panics(t, func() { amqptest.Delay(time.Second, name) }, name)
+		assert.Panics(t, func() { amqptest.Hold(name) }, name)
+	}
+	srv := amqptest.NewServer(t)
+	assert.Panics(t, func() { srv.Inject(nil) }, "here, and not in a goroutine of the server")
 }
 
 func TestSides(t *testing.T) {

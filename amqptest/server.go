@@ -80,7 +80,8 @@ func (s *Server) serve(l net.Listener) {
 func (s *Server) URL() string { return s.URLFor("guest", "guest", "/") }
 
 // URLFor is URL for another user or virtual host, which the server must have
-// been given as options.
+// been given as options. A wrong password is refused after three seconds, as by a
+// RabbitMQ; in a bubble they take no time.
 func (s *Server) URLFor(user, password, vhost string) string {
 	return amqpURL(s.mem.Addr().String(), user, password, vhost)
 }

@@ -70,7 +70,6 @@ var areas = []area{
 	{"publish", publishing}, {"route", routing}, {"declare", declaring}, {"consume", consuming}, {"handle", handling},
 	{"settle", settling}, {"order", ordering}, {"prefetch", prefetching}, {"get", getting}, {"limit", limiting},
 	{"stream", streaming}, {"expire", expiring}, {"die", dying}, {"prioritise", prioritising}, {"end", ending}, {"contexts", contexts},
-	{"stream", streaming},
 }
 
 // patience is how long the suite waits for what must come.

@@ -72,7 +72,9 @@ type Stats struct {
 // Start starts a Forwarder, which runs until ctx ends, or Shutdown or Close is
 // called, or something happens that waiting does not mend: the queue is deleted,
 // a client is closed, or the other side refuses a message for what it is. Then Err
-// tells what, and the messages stay in their queue.
+// tells what, and the messages stay in their queue. An exchange that is not there is
+// waited for, without an end: Stats counts the attempts, and a Logger is told why
+// they fail.
 func Start(ctx context.Context, from pocketmq.Client, queue string, to pocketmq.Client, exchange string, opts ...Option) (*Forwarder, error) {
 	if from == nil || to == nil {
 		return nil, fmt.Errorf("forward: a client is nil: %w", pocketmq.ErrInvalid)

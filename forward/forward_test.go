@@ -1,7 +1,9 @@
 package forward_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"strconv"
 	"testing"
 	"testing/synctest"
@@ -165,5 +167,16 @@ func TestShutdownIsLimited(t *testing.T) {
 		defer cancel()
 		assert.ErrorIs(t, f.Shutdown(limited), context.DeadlineExceeded)
 		assert.Equal(t, []string{"0", "1"}, drain(t, from, "outbox"))
+	})
+}
+
+func TestFailedAttemptsAreLogged(t *testing.T) {
+	inBubble(t, func(t *testing.T, from, to *pocketmq.Broker) {
+		var log bytes.Buffer
+		f := start(t, from, to, forward.Logger(slog.New(slog.NewTextHandler(&log, nil)))) // there is no exchange
+		publish(t, from, 1)
+		synctest.Wait()
+		_ = f.Close()
+		assert.Contains(t, log.String(), "no exchange 'events'")
 	})
 }

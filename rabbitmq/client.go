@@ -43,11 +43,16 @@ var _ pocketmq.Client = (*Client)(nil)
 
 // Dial connects to a broker. The URL is that of RabbitMQ's clients, such as
 // amqp://user:password@host:5672/vhost, or with amqps. The context bounds how
-// long it may take; that the first connection cannot be made is an error. When
-// it is lost later, the client connects again by itself, until it is closed.
+// long it may take; that the first connection cannot be made is an error:
+// ErrInvalid for a URL that cannot be right, and ErrAccessRefused for a password
+// that is not, which a RabbitMQ takes three seconds to say. When the connection is
+// lost later, the client connects again by itself, until it is closed.
 func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	if ctx == nil {
 		return nil, errNilContext
+	}
+	if _, err := amqp.ParseURI(url); err != nil {
+		return nil, errURL
 	}
 	c := &Client{
 		config: config{

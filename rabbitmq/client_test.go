@@ -372,6 +372,20 @@ func TestOneErrorEndsNoConsumer(t *testing.T) {
 	})
 }
 
+func TestRetryIsForQuorumQueues(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *amqptest.Server, c *rabbitmq.Client) {
+		for _, wrong := range [][]pocketmq.QueueOption{
+			{pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second})},
+			{pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second, Exponential: true}), pocketmq.Quorum()},
+		} {
+			_, err := c.DeclareQueue(ctx, "q", wrong...)
+			assert.ErrorIs(t, err, pocketmq.ErrNotSupported)
+		}
+		_, err := c.DeclareQueue(ctx, "q", pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second, Times: 3}), pocketmq.Quorum())
+		assert.NoError(t, err)
+	})
+}
+
 func TestDirectReplyToIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *amqptest.Server, c *rabbitmq.Client) {
 		const name = "amq.rabbitmq.reply-to"

@@ -18,8 +18,8 @@ import (
 // until the link is closed.
 type link struct {
 	config  *config
-	purpose string                                   // for the broker's list of connections, and for logs
-	restore func(context.Context, *connection) error // makes a new connection what the last one was; nil = nothing to do
+	purpose string                  // for the broker's list of connections, and for logs
+	restore func(*connection) error // makes a new connection what the last one was; nil = nothing to do
 
 	stop context.CancelFunc
 	done chan struct{} // closed when the link has ended
@@ -30,7 +30,7 @@ type link struct {
 	closed  bool
 }
 
-func newLink(c *config, purpose string, restore func(context.Context, *connection) error) *link {
+func newLink(c *config, purpose string, restore func(*connection) error) *link {
 	return &link{config: c, purpose: purpose, restore: restore, done: make(chan struct{}), changed: make(chan struct{})}
 }
 
@@ -87,7 +87,7 @@ func (l *link) connect(ctx context.Context) (*connection, error) {
 	if l.restore == nil {
 		return conn, nil
 	}
-	if err := await(ctx, func() error { return l.restore(ctx, conn) }); err != nil {
+	if err := await(ctx, func() error { return l.restore(conn) }); err != nil {
 		conn.close()
 		return nil, err
 	}

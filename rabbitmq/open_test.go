@@ -31,6 +31,16 @@ func TestOpen(t *testing.T) {
 	assert.NotContains(t, err.Error(), "secret")
 }
 
+func TestWrongURLs(t *testing.T) {
+	for _, url := range []string{
+		"amqp://guest:s%zzcret@host/", "amqp://guest:secr/et@host/", "amqp://guest:se cret@host/", "http://guest:secret@host/", "",
+	} {
+		_, err := rabbitmq.Dial(ctx, url)
+		require.ErrorIs(t, err, pocketmq.ErrInvalid, url)
+		assert.NotContains(t, err.Error(), "cr", "no part of the password")
+	}
+}
+
 func TestTLS(t *testing.T) {
 	certificate, roots := certificate(t, "broker.example")
 	b := pocketmq.New()

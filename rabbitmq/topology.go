@@ -120,7 +120,7 @@ func (t *topology) isAutoDelete(queue string) bool {
 // changed it meanwhile, is logged and left alone; but an exclusive queue may only
 // still be there because the broker has not noticed the end of the last
 // connection, and is worth another attempt.
-func (t *topology) restore(_ context.Context, conn *connection) error {
+func (t *topology) restore(conn *connection) error {
 	t.mu.Lock()
 	exchanges, queues, bindings := maps.Clone(t.exchanges), maps.Clone(t.queues), maps.Clone(t.bindings)
 	t.mu.Unlock()
@@ -185,7 +185,7 @@ func (c *Client) DeclareExchange(ctx context.Context, name, kind string, opts ..
 }
 
 // unknownKind makes the error for an unknown kind the same from all RabbitMQs: from
-// 4.3 on it is a failed precondition (EXCH-11).
+// 4.0 on it is a failed precondition (EXCH-11).
 func unknownKind(err error) error {
 	var e *pocketmq.Error
 	if errors.As(err, &e) && e.Code == pocketmq.CodePreconditionFailed && strings.Contains(e.Text, " exchange type '") {
@@ -194,8 +194,8 @@ func unknownKind(err error) error {
 	return err
 }
 
-// isPredeclared reports whether every broker knows the kind. RabbitMQ answers
-// others that it does not know by closing the connection.
+// isPredeclared reports whether every broker knows the kind. Before 4.0
+// RabbitMQ answers others that it does not know by closing the connection.
 func isPredeclared(kind string) bool {
 	switch kind {
 	case pocketmq.Direct, pocketmq.Fanout, pocketmq.Topic, pocketmq.Headers:
@@ -239,7 +239,9 @@ func (c *Client) DeleteExchange(ctx context.Context, name string, opts ...pocket
 //
 // A full queue of RabbitMQ cannot make publishers wait: Overflow(Block) is
 // refused with ErrNotSupported, and so is MaxLength without Overflow, which would
-// mean it. Without either the queue has no limit.
+// mean it. Without either the queue has no limit. Retry is refused likewise where no
+// RabbitMQ has it: in queues that are not Quorum, and with Exponential. One older than
+// 4.3 ignores it in quorum queues, too.
 func (c *Client) DeclareQueue(ctx context.Context, name string, opts ...pocketmq.QueueOption) (pocketmq.QueueInfo, error) {
 	if err := hook.CheckName("queue", name); err != nil {
 		return pocketmq.QueueInfo{}, err
@@ -276,12 +278,18 @@ func checkQueue(q hook.QueueConfig) error {
 	if !bounded {
 		_, bounded = q.Arguments["x-max-length-bytes"]
 	}
+	_, retries := q.Arguments["x-delayed-retry-type"]
+	_, exponential := q.Arguments["x-delayed-retry-growth"]
 	switch {
 	case overflow == pocketmq.Block.String():
 		return notSupported("Overflow(Block): a full queue of RabbitMQ cannot make publishers wait; there are DropHead and RejectPublish")
 	case bounded && !said && !isStream(q):
 		return notSupported("a limit without Overflow means Block, and a full queue of RabbitMQ cannot make publishers wait; " +
 			"there are DropHead and RejectPublish")
+	case retries && q.Arguments["x-queue-type"] != "quorum":
+		return notSupported("Retry: RabbitMQ has it in quorum queues only, from 4.3 on, and ignores it in others")
+	case exponential:
+		return notSupported("RetryPolicy.Exponential: the pauses of a RabbitMQ grow by Min each time")
 	}
 	return hook.CheckTable("arguments", q.Arguments)
 }

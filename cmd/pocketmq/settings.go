@@ -40,7 +40,7 @@ var compatibility = map[string]amqpserver.Compatibility{
 
 // parse reads the arguments, and tells on w what is wrong with them.
 func parse(args []string, w io.Writer) (*settings, error) {
-	s := &settings{vhosts: []string{"/"}, compat: "4.0"}
+	s := &settings{vhosts: []string{"/"}, compat: "4.0", heartbeat: time.Minute}
 	f := s.flags()
 	f.SetOutput(w)
 	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
@@ -72,7 +72,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message; 0 for RabbitMQ's default (16MiB, before 4.0 128MiB)")
 	f.UintVar(&s.frameMax, "frame-max", 131072, "the largest frame to be negotiated, in `bytes`; 0 for no limit")
 	f.UintVar(&s.channelMax, "channel-max", 2047, "the most channels of a connection; 0 for 65535")
-	f.DurationVar(&s.heartbeat, "heartbeat", time.Minute, "the `interval` of heartbeats proposed to clients; 0 for none")
+	f.Func("heartbeat", "the `interval` of heartbeats proposed to clients; 0 for none (default 1m)", s.setHeartbeat)
 	f.Func("consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; 0 for never (default 30m, and 0 with -compat 4.3)", s.setConsumerTimeout)
 	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; 0 for any number")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
@@ -95,6 +95,15 @@ func (s *settings) addVHost(name string) error {
 	if !slices.Contains(s.vhosts, name) {
 		s.vhosts = append(s.vhosts, name)
 	}
+	return nil
+}
+
+func (s *settings) setHeartbeat(arg string) error {
+	d, err := time.ParseDuration(arg)
+	if err != nil || d < 0 || d/time.Second > math.MaxUint16 || d%time.Second != 0 {
+		return fmt.Errorf("want whole seconds, such as 60s, at most %ds, or 0", math.MaxUint16)
+	}
+	s.heartbeat = d
 	return nil
 }
 
@@ -129,8 +138,6 @@ func (s *settings) check(rest []string) error {
 		return fmt.Errorf("-max-connections %d: want 0 or more", s.maxConnections)
 	case s.maxQueues < 0:
 		return fmt.Errorf("-max-queues %d: want 0 or more", s.maxQueues)
-	case s.heartbeat < 0 || s.heartbeat/time.Second > math.MaxUint16 || s.heartbeat%time.Second != 0:
-		return fmt.Errorf("-heartbeat %v: want whole seconds, at most %d", s.heartbeat, math.MaxUint16)
 	}
 	return nil
 }

@@ -29,7 +29,11 @@ var (
 	Reserve func(window any, n int)
 
 	// Exchange describes an exchange of a *pocketmq.Broker.
-	Exchange func(broker any, name string) (kind string, internal, exists bool)
+	Exchange func(broker any, name string) (kind string, exists bool)
+
+	// CheckPublish reports why nothing can be published to an exchange of a
+	// *pocketmq.Broker.
+	CheckPublish func(broker any, exchange string) error
 
 	// Queue describes a queue of a *pocketmq.Broker; its kind is its x-queue-type.
 	Queue func(broker any, name string) (kind string, exists bool)
@@ -55,6 +59,12 @@ var (
 	// ReservedName returns a pocketmq.QueueOption that allows a new queue a name
 	// beginning with "amq.".
 	ReservedName func() any
+
+	// TrimName removes from the name of a queue or exchange what RabbitMQ does.
+	TrimName func(name string) string
+
+	// WithoutBCC returns a *pocketmq.Message as its receivers may see it.
+	WithoutBCC func(message any) any
 
 	// CheckExpiration reports what is wrong with the property expiration of a message.
 	CheckExpiration func(expiration string) error

@@ -17,8 +17,7 @@ const (
 	module = "github.com/pocketmq/pocketmq"
 	here   = "the table in internal/layers/layers_test.go"
 
-	uuid  = "github.com/google/uuid"
-	xsync = "golang.org/x/sync"
+	uuid = "github.com/google/uuid"
 )
 
 // A layer says what the packages named in it may import, besides the standard
@@ -31,7 +30,7 @@ type layer struct {
 }
 
 // What a program is built from, besides the root: everything that faces outwards.
-var adapters = []string{"amqpserver", "amqptest", "journal", "management"}
+var adapters = []string{"amqpserver", "amqptest", "forward"}
 
 // layers lists every package of this module, the lowest first. A line may
 // only allow what stands above it. Imports of _test.go files are free.
@@ -46,11 +45,11 @@ var layers = []layer{
 	{
 		packages:   []string{"."},
 		ours:       []string{"internal/fifo", "internal/stream", "internal/topic", "internal/smap", "internal/invariant", "internal/ring", "internal/hook", "internal/decimal", "internal/erlang"},
-		thirdParty: []string{uuid, xsync},
+		thirdParty: []string{uuid},
 	},
-	{packages: []string{"amqpserver"}, ours: []string{".", "internal/wire", "internal/invariant", "internal/hook", "internal/erlang"}, thirdParty: []string{xsync}},
-	{packages: []string{"management", "brokertest", "forward", "journal"}, ours: []string{"."}, thirdParty: []string{uuid, xsync}},
-	{packages: []string{"amqptest"}, ours: []string{".", "amqpserver", "internal/memconn"}},
+	{packages: []string{"amqpserver"}, ours: []string{".", "internal/wire", "internal/invariant", "internal/hook", "internal/erlang"}},
+	{packages: []string{"brokertest", "forward"}, ours: []string{"."}},
+	{packages: []string{"amqptest"}, ours: []string{".", "amqpserver", "internal/memconn", "internal/wire"}},
 	{packages: []string{"cmd/...", "examples/..."}, ours: append([]string{"."}, adapters...)},
 }
 
@@ -110,11 +109,11 @@ func TestComplaints(t *testing.T) {
 		{"down", []pkg{ours(module, module+"/internal/fifo")}, ""},
 		{"wildcard", []pkg{ours(module+"/cmd/pocketmq", module, module+"/amqpserver")}, ""},
 		{"third party", []pkg{theirs(uuid, uuid), ours(module, uuid)}, ""},
-		{"a package below an allowed module's root", []pkg{theirs(xsync+"/errgroup", xsync), ours(module, xsync+"/errgroup")}, ""},
+		{"a package below an allowed module's root", []pkg{theirs(uuid+"/below", uuid), ours(module, uuid+"/below")}, ""},
 		{"up", []pkg{ours(module+"/internal/fifo", module)}, "internal/fifo imports the root package"},
-		{"sideways", []pkg{ours(module+"/management", module+"/amqpserver")}, "management imports amqpserver"},
+		{"sideways", []pkg{ours(module+"/forward", module+"/amqpserver")}, "forward imports amqpserver"},
 		{"unknown package", []pkg{ours(module + "/surprise")}, "surprise is not in " + here},
-		{"unknown package in a known folder", []pkg{ours(module + "/management/ui")}, "management/ui is not in " + here},
+		{"unknown package in a known folder", []pkg{ours(module + "/forward/below")}, "forward/below is not in " + here},
 		{"third party in the wrong layer", []pkg{theirs(uuid, uuid), ours(module+"/internal/wire", uuid)}, "internal/wire imports " + uuid},
 		{"third party of a third party", []pkg{theirs("example.com/left/pad", "example.com/left")}, "depends on example.com/left/pad"},
 	} {
@@ -146,8 +145,8 @@ func complaints(pkgs []pkg) []string {
 			continue
 		case owner[p.ImportPath] != "":
 			// What we import directly is judged below, by layer. This catches what comes along with it.
-			if m := owner[p.ImportPath]; m != uuid && m != xsync {
-				out = append(out, "the module depends on "+p.ImportPath+" of "+m+", and may use only "+uuid+" and "+xsync)
+			if m := owner[p.ImportPath]; m != uuid {
+				out = append(out, "the module depends on "+p.ImportPath+" of "+m+", and may use only "+uuid)
 			}
 			continue
 		}

@@ -20,6 +20,17 @@ func allIDs() []ID {
 	return ids
 }
 
+func TestNamesAreUnique(t *testing.T) {
+	for _, id := range allIDs() {
+		if got := IDOf(id.Name()); got != id {
+			t.Errorf("%v is the name of %v", id, got)
+		}
+	}
+	if got := IDOf("queue.declared"); got != 0 {
+		t.Errorf("no method is %v", got)
+	}
+}
+
 // fill sets every field of m to a value that is not zero and differs from field to field.
 func fill(m Method) Method {
 	v := reflect.ValueOf(m).Elem()

@@ -201,6 +201,12 @@ func (w *writer) names(all []method) {
 		w.line("case ID%s:\nreturn %q", m.goName(), m.wireName())
 	}
 	w.line("}\nreturn \"\"\n}\n")
+	w.line("// IDOf is the method with this Name, and 0 for a name that AMQP does not have.")
+	w.line("func IDOf(name string) ID {\nswitch name {")
+	for _, m := range all {
+		w.line("case %q:\nreturn ID%s", m.wireName(), m.goName())
+	}
+	w.line("}\nreturn 0\n}\n")
 }
 
 func (w *writer) hasContent(all []method) {
