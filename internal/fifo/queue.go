@@ -612,8 +612,8 @@ func (q *Queue[T]) failed(c *Consumer[T], e Entry[T], place Place) {
 
 // Release is Return for a message that was not even tried (QQ-6).
 func (q *Queue[T]) Release(c *Consumer[T], e Entry[T]) {
-	e.Returns++
-	if e.Released < math.MaxUint16 {
+	if e.Released < math.MaxUint16 { // else both stay, so that it does not seem to have failed
+		e.Returns++
 		e.Released++
 	}
 	q.comeBack(c, e, q.limits.Place, true)
