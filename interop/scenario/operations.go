@@ -159,10 +159,11 @@ func (g *generator) publish(string) string {
 	if g.IntN(2) == 0 {
 		to = "routing-key=" + g.queue()
 	}
+	// Nothing expires soon: a queue with priorities does not do it in time (TTL/expired-after-overtaking).
 	g.bodies++
 	return fmt.Sprintf("basic.publish %s body=%d", to, g.bodies) + g.maybe(40, "mandatory") + g.maybe(10, "delivery-mode=2") +
 		g.maybe(25, "priority=0", "priority=1", "priority=2", "priority=3", "priority=200") +
-		g.maybe(8, "expiration=0", "expiration=0", "expiration=3600000", "expiration=soon") + g.headers(false)
+		g.maybe(8, "expiration=3600000", "expiration=315360000000", "expiration=soon") + g.headers(false)
 }
 
 // consume never uses a tag that is taken: that would end the connection each time.

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	sequences = flag.Int("sequences", 3, "how many random scenarios are played")
+	sequences = flag.Int("sequences", 8, "how many random scenarios are played")
 	ops       = flag.Int("ops", 150, "how many steps a random scenario has")
 	budget    = flag.Int("budget", 100, "how often one that differs is played to make it shorter")
 	seed      = flag.Uint64("seed", 1, "seed of the first random scenario; 0 = any")
