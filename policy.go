@@ -16,7 +16,7 @@ import (
 // At most one policy applies to a queue or exchange, that of the highest Priority
 // (of several, the first by name), and at most one operator policy. Definitions of
 // several policies are never combined; that of the policy and of the operator
-// policy are, and both with the arguments: the least number counts, and otherwise
+// policy are, and both with the arguments: the least limit counts, and otherwise
 // the argument before the policies.
 type Policy struct {
 	Name string
@@ -25,8 +25,8 @@ type Policy struct {
 	Pattern string
 	// Definition has the names of arguments, without "x-", as keys: expires,
 	// message-ttl, max-length, max-length-bytes, overflow, dead-letter-exchange,
-	// dead-letter-routing-key and, for exchanges, alternate-exchange, and those of
-	// other types of queues. Of these, an operator policy may have numbers and
+	// dead-letter-routing-key, those of retries (see Retry) and, for exchanges,
+	// alternate-exchange, and those of other types of queues. Of these, an operator policy may have numbers and
 	// overflow. It must not be changed afterwards.
 	Definition Table
 	Priority   int

@@ -1,7 +1,6 @@
 package pocketmq
 
 import (
-	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
@@ -156,13 +155,7 @@ func (s *settings) priority(m *Message) uint8 {
 
 // subject is what policies look at.
 func (q *queue) subject() subject {
-	t := queueTypeOf(q.args)
-	kind := queueGroups[t]
-	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
-	if !q.wire && t == classic { // it has a delivery limit here
-		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
-	}
-	return s
+	return subject{name: q.name, groups: []ApplyTo{ApplyToQueues, queueGroups[queueTypeOf(q.args)]}, lacks: q.lacks()}
 }
 
 // queueGroups are what the types of queues are called in policies.
