@@ -127,6 +127,8 @@ var arguments = []argument{
 	{key: "x-queue-leader-locator", types: quorum | streams, later: classic,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
 	{key: "x-delivery-limit", types: quorum, native: true},
+	{key: "x-consumer-timeout", types: quorum, check: checkPositiveTime, since: v4_3}, // refused by checkQuorum
+	{key: "x-consumer-disconnected-timeout", types: quorum, check: checkPositiveTime, since: v4_3},
 	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", retryTypes...),
 		since: v4_3, native: true},
 	{key: "x-delayed-retry-min", types: quorum, check: checkTime, since: v4_3, native: true},
