@@ -49,8 +49,15 @@ func init() {
 		_, err := parseExpiration(s)
 		return err
 	}
-	hook.Connection = func(v int) any {
-		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
+	hook.Connection = func(v int, name, user string) any {
+		return SessionOption(func(s *Session) {
+			s.rabbitMQ, s.wire, s.version, s.who = true, true, version(v), identity{connection: name, user: user}
+		})
+	}
+	hook.Channel = func(s any, number uint16) any {
+		child := s.(*Session).Session()
+		child.who.channel = number
+		return child
 	}
 	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
@@ -96,6 +103,9 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 		return nil, err
 	}
 	names, delays := b.destinations(x, key, more, m)
+	if b.tracing.Load() {
+		s.tracePublish(&item{m, x, key}, more, names)
+	}
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
