@@ -59,6 +59,9 @@ func init() {
 		child.who.channel = number
 		return child
 	}
+	hook.Event = func(s any, key string, headers func() map[string]any) { s.(*Session).event(key, headers) }
+	hook.PID = func(s any) string { return s.(*Session).pid() }
+	hook.ErlangArguments = erlangArguments
 	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }

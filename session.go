@@ -21,6 +21,7 @@ type Session struct {
 	wire     bool     // it is a connection's
 	version  version  // of RabbitMQ that it behaves like
 	who      identity
+	number   int64 // of all in the process
 
 	mu        sync.Mutex             // taken after all other locks; guards the fields below
 	consumers map[string]*Consumer   // by tag
@@ -33,10 +34,13 @@ type Session struct {
 	tidyAt    int           // how large ended and got may grow before tidy
 }
 
+// sessionCount is how many sessions were ever made.
+var sessionCount atomic.Int64
+
 func newSession(b *Broker) *Session {
 	return &Session{
 		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
-		over: make(chan struct{}), version: v4_0, who: inProcess,
+		over: make(chan struct{}), version: v4_0, who: inProcess, number: sessionCount.Add(1),
 	}
 }
 
@@ -96,7 +100,7 @@ func (s *Session) DeclareExchange(ctx context.Context, name, kind string, opts .
 		return err
 	}
 	c := exchangeConfigOf(opts)
-	c.rabbitMQ = s.rabbitMQ
+	c.rabbitMQ, c.user = s.rabbitMQ, s.who.user
 	return s.broker.declareExchange(name, kind, c)
 }
 
@@ -114,7 +118,9 @@ func (s *Session) DeleteExchange(ctx context.Context, name string, opts ...Delet
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	return s.broker.deleteExchange(name, deleteConfigOf(opts))
+	c := deleteConfigOf(opts)
+	c.user = s.who.user
+	return s.broker.deleteExchange(name, c)
 }
 
 // DeclareQueue is described at Client.
@@ -145,7 +151,9 @@ func (s *Session) DeleteQueue(ctx context.Context, name string, opts ...DeleteOp
 	if err := s.check(ctx); err != nil {
 		return 0, err
 	}
-	return s.broker.deleteQueue(s, name, deleteConfigOf(opts))
+	c := deleteConfigOf(opts)
+	c.user = s.who.user
+	return s.broker.deleteQueue(s, name, c)
 }
 
 func deleteConfigOf(opts []DeleteOption) (c deleteConfig) {
@@ -304,6 +312,7 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 		s.release(c)
 		return nil, err
 	}
+	s.broker.consumerCreated(c, &cfg)
 	c.endWith(ctx)
 	return c, nil
 }
@@ -453,7 +462,7 @@ func (s *Session) Close() error {
 	}
 	s.broker.forgetSession(s)
 	for q := range s.takeOwned() {
-		_, _ = s.broker.removeQueue(q, deleteConfig{}) // without conditions it cannot fail
+		_, _ = s.broker.removeQueue(q, deleteConfig{user: nobody}) // without conditions it cannot fail
 	}
 	return nil
 }

@@ -56,6 +56,7 @@ type conn struct {
 	broker       *pocketmq.Broker
 	session      *pocketmq.Session
 	user         *user
+	mechanism    string
 	vhost        string
 	permissions  permissions
 	capabilities capabilities
@@ -141,6 +142,7 @@ func (c *conn) serve() error {
 	writer.Wait()
 	c.setState(stateClosed)
 	_ = c.nc.Close()
+	c.closed()
 	if err != nil {
 		c.server.log.Info("connection ended", logConn(c), "error", err)
 	}

@@ -55,6 +55,13 @@ var (
 	// Channel returns a new *pocketmq.Session that is a channel of a connection's.
 	Channel func(session any, number uint16) any
 
+	// Event tells those who look for events what has happened to a *pocketmq.Session
+	// that is a connection or a channel. PID is its name in events, and ErlangArguments
+	// is a table as they have it.
+	Event           func(session any, key string, headers func() map[string]any)
+	PID             func(session any) string
+	ErlangArguments func(map[string]any) []any
+
 	// Released is the pocketmq.Outcome of a delivery that goes back without counting
 	// against the delivery limit.
 	Released any

@@ -303,14 +303,16 @@ func (n *normalizer) clone() *normalizer {
 }
 
 // generated are names that servers make up: of queues, consumers, and of direct
-// reply-to.
-var generated = regexp.MustCompile(`amq\.(gen|ctag)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9_+/=.-]{10,}`)
+// reply-to; and processes.
+var generated = regexp.MustCompile(`amq\.(gen|ctag)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9_+/=.-]{10,}|<[a-z]+@[a-z.0-9-]+>`)
 
-var generatedKind = regexp.MustCompile(`^amq\.(gen-|ctag-|rabbitmq\.reply-to\.)`)
+var generatedKind = regexp.MustCompile(`^(amq\.(gen-|ctag-|rabbitmq\.reply-to\.)|<)`)
 
 var (
 	connectionName = regexp.MustCompile(`[^ "]+ -> [^ "]+`)
 	nodeName       = regexp.MustCompile(`\bnode:S:[a-z]+@[^,} ]+`)
+	eventTime      = regexp.MustCompile(`\b(timestamp_in_ms|connected_at):l:\d+`)
+	eventAddress   = regexp.MustCompile(`\b(host|port|peer_host|peer_port):[Sl]:("[^"]*"|[^,} ]+)`)
 )
 
 func (n *normalizer) line(s string) string {
@@ -323,5 +325,8 @@ func (n *normalizer) line(s string) string {
 		return n.seen[name]
 	})
 	s = connectionName.ReplaceAllStringFunc(s, func(name string) string { return cmp.Or(n.conns[name], name) })
-	return n.names.Replace(nodeName.ReplaceAllString(s, "node:S:*"))
+	s = nodeName.ReplaceAllString(s, "node:S:*")
+	s = eventTime.ReplaceAllString(s, "$1:l:now")
+	s = eventAddress.ReplaceAllString(s, "$1:*")
+	return n.names.Replace(s)
 }
