@@ -148,6 +148,7 @@ func withMethod(err error, id wire.ID) error {
 // client has answered (CHAN-4). Until then it keeps, as in RabbitMQ, what it holds
 // of queues that it has no consumer on.
 func (ch *channel) fail(e *closeError) {
+	ch.conn.handOut()
 	ch.stop()
 	hook.EndConsumers(ch.session)
 	ch.closing = true

@@ -276,6 +276,7 @@ func (c *conn) controlMethod(f wire.Frame) (wire.Method, error) {
 
 // connection.close: CONN-68
 func (c *conn) connectionClose() error {
+	c.handOut()
 	c.endSessions()
 	c.out.send(0, &wire.ConnectionCloseOk{})
 	return errOrderly

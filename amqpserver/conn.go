@@ -218,6 +218,7 @@ func (c *conn) finish(err error) error {
 // its answer (CONN-65 to CONN-67).
 func (c *conn) tell(e *closeError) {
 	c.setState(stateClosing)
+	c.handOut()
 	c.endSessions()
 	id := e.method
 	if e.noMethod {
