@@ -49,6 +49,7 @@ const (
 type consumer struct {
 	channel *channel
 	tag     string
+	queue   string
 	noAck   bool
 	replies bool        // gets what is sent to the channel's reply-to
 	listed  atomic.Bool // in conn.ready

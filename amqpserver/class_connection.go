@@ -282,9 +282,15 @@ func (c *conn) connectionClose() error {
 	return errOrderly
 }
 
-// connection.update-secret: CONN-83. Passwords do not expire here, so that there
-// is nothing to renew.
+// connection.update-secret: CONN-83. Passwords do not expire here, so the secret means
+// nothing; but what SetUser has changed since is in force now.
 func (c *conn) updateSecret() error {
+	if err := c.renewUser(); err != nil {
+		return withMethod(err, wire.IDConnectionUpdateSecret)
+	}
 	c.out.send(0, &wire.ConnectionUpdateSecretOk{})
+	if c.server.compat >= V4_3 {
+		c.cancelUnreadable()
+	}
 	return nil
 }

@@ -51,8 +51,9 @@ type conn struct {
 	admission       *admission // nil = none; server.mu guards it
 	certificateUser string     // whose certificate was verified; "" = nobody's
 
-	// Set during the handshake, by the reader; then constant.
-	mu           sync.Mutex // for those who read them during the handshake
+	// Set during the handshake, by the reader; then constant, but for what
+	// connection.update-secret renews.
+	mu           sync.Mutex // for those who read them meanwhile
 	broker       *pocketmq.Broker
 	session      *pocketmq.Session
 	user         *user
