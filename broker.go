@@ -28,6 +28,7 @@ type Broker struct {
 	born  time.Time // see now
 
 	phase    atomic.Int32
+	tracing  atomic.Bool
 	draining chan struct{} // closed when Shutdown begins
 	drained  chan struct{} // gets a token when a queue may have run empty while draining
 
@@ -50,8 +51,8 @@ const (
 )
 
 // New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
-// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, to which
-// nothing comes.
+// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, for
+// SetTracing.
 func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
@@ -67,18 +68,14 @@ func New(opts ...Option) *Broker {
 	byName := &defaultRouter{&b.queues}
 	b.exchanges.Store("", &exchange{broker: b, kind: Direct, durable: true, router: byName, exact: byName})
 	for name, kind := range map[string]string{
-		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, traceExchange: Topic,
 	} {
-		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == tracing})
+		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == traceExchange})
 		invariant.Check(err == nil, "a predeclared exchange without arguments")
 		b.exchanges.Store(name, x)
 	}
 	return b
 }
-
-// tracing is where RabbitMQ publishes copies of all messages if it is told to. Here
-// it is an exchange like others, for clients to find (EXCH-1).
-const tracing = "amq.rabbitmq.trace"
 
 // Session returns a new session.
 func (b *Broker) Session(opts ...SessionOption) *Session {
@@ -117,6 +114,9 @@ func (b *Broker) check(ctx context.Context) error {
 func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *Message, flags PublishOption) error {
 	if err := checkKey("routing key", key); err != nil {
 		return err
+	}
+	if b.tracing.Load() {
+		return s.publishTraced(ctx, name, key, m, flags)
 	}
 	x, err := b.publishable(name)
 	if err != nil {

@@ -234,7 +234,7 @@ func (c *Consumer) tryReceive(autoAck, park bool, d *Delivery) (ok bool, err err
 	}
 	flush, more := c.handOut(autoAck, d)
 	c.mu.Unlock()
-	c.handedOut(flush, more)
+	c.handedOut(d, flush, more)
 	return true, nil
 }
 
@@ -259,7 +259,9 @@ func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	}
 	c.mu.Unlock()
 	c.unlock()
-	c.handedOut(flush, more)
+	if ok {
+		c.handedOut(d, flush, more)
+	}
 	return ok, err
 }
 
@@ -285,7 +287,10 @@ func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
 
 // handedOut finishes handOut: it hands in the acks, and wakes another goroutine
 // for the rest of the batch.
-func (c *Consumer) handedOut(flush, more bool) {
+func (c *Consumer) handedOut(d *Delivery, flush, more bool) {
+	if c.queue.broker.tracing.Load() {
+		c.session.traceDelivery(c.queue, d)
+	}
 	if flush {
 		c.flush()
 	}

@@ -20,6 +20,7 @@ type Session struct {
 	rabbitMQ bool     // see RabbitMQDefaults
 	wire     bool     // it is a connection's
 	version  version  // of RabbitMQ that it behaves like
+	who      identity
 
 	mu        sync.Mutex             // taken after all other locks; guards the fields below
 	consumers map[string]*Consumer   // by tag
@@ -35,7 +36,7 @@ type Session struct {
 func newSession(b *Broker) *Session {
 	return &Session{
 		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
-		over: make(chan struct{}), version: v4_0,
+		over: make(chan struct{}), version: v4_0, who: inProcess,
 	}
 }
 
@@ -45,7 +46,7 @@ func newSession(b *Broker) *Session {
 // end when it or s is closed. Closing it deletes no queue.
 func (s *Session) Session() *Session {
 	child := newSession(s.broker)
-	child.parent, child.rabbitMQ, child.wire, child.version = s, s.rabbitMQ, s.wire, s.version
+	child.parent, child.rabbitMQ, child.wire, child.version, child.who = s, s.rabbitMQ, s.wire, s.version, s.who
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
@@ -385,7 +386,11 @@ func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Del
 	if h == nil {
 		return Delivery{}, false, errSessionClosed // meanwhile: nobody would return the message
 	}
-	return h.get(getConfigOf(opts).autoAck)
+	d, ok, err := h.get(getConfigOf(opts).autoAck)
+	if ok && s.broker.tracing.Load() {
+		s.traceDelivery(q, &d)
+	}
+	return d, ok, err
 }
 
 func getConfigOf(opts []GetOption) (c getConfig) {

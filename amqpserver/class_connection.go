@@ -225,7 +225,7 @@ func (c *conn) enter(vhost string) *closeError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vhost, c.broker, c.permissions = vhost, b, p
-	c.session = b.Session(connection(c.server.compat))
+	c.session = c.newSession(b)
 	return nil
 }
 

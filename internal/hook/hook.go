@@ -47,10 +47,13 @@ var (
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
-	// Connection returns a pocketmq.SessionOption for a connection to a server that
-	// behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It includes
-	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
-	Connection func(version int) any
+	// Connection returns a pocketmq.SessionOption for a connection of a user to a
+	// server that behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It
+	// includes pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
+	Connection func(version int, name, user string) any
+
+	// Channel returns a new *pocketmq.Session that is a channel of a connection's.
+	Channel func(session any, number uint16) any
 
 	// Released is the pocketmq.Outcome of a delivery that goes back without counting
 	// against the delivery limit.

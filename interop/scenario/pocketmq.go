@@ -221,6 +221,9 @@ func (w *ours) admin(p *player, words []string) error {
 	case "clear-alarm":
 		w.server.ClearAlarm(alarmReason(words[1]))
 		return nil
+	case "start-tracing", "stop-tracing":
+		w.broker(p.names.vhost("/")).SetTracing(words[0] == "start-tracing")
+		return nil
 	case "delete-user":
 		return w.server.DeleteUser(p.names.user(words[1]))
 	case "delete-vhost":

@@ -238,7 +238,7 @@ func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step
 			same = equal(a.lines(), expected(step))
 			return same
 		})
-		if err := w.endAlarms(); err != nil {
+		if err := w.tidy(); err != nil {
 			return t, err
 		}
 		if same && t.Err == nil {
@@ -254,6 +254,7 @@ type theirs struct {
 	patience time.Duration // for answers that are expected
 	delay    time.Duration // after them, for what cannot be seen, and what is not expected
 	alarms   []string      // raised, and not ended yet
+	traced   string        // the virtual host that is traced; "" = none
 }
 
 func (w *theirs) dial() (net.Conn, error) { return net.DialTimeout("tcp", w.addr, patience) }
@@ -279,6 +280,10 @@ func (w *theirs) admin(p *player, words []string) error {
 		return w.run("set_permissions", "-p", p.names.vhost(words[2]), p.names.user(words[1]), words[3], words[4], words[5])
 	case "clear-permissions":
 		return w.run("clear_permissions", "-p", p.names.vhost(words[2]), p.names.user(words[1]))
+	case "start-tracing":
+		return w.trace(p.names.vhost("/"))
+	case "stop-tracing":
+		return w.trace("")
 	case "raise-alarm", "clear-alarm":
 		return w.alarm(words[0] == "raise-alarm", words[1])
 	}
@@ -321,8 +326,22 @@ func (w *theirs) alarm(raise bool, of string) error {
 	return w.eval("rabbit_alarm:clear_alarm({resource_limit, %s, node()}).", of)
 }
 
-// endAlarms ends those that a scenario has left behind.
-func (w *theirs) endAlarms() error {
+// trace makes a virtual host, or "" for none, the one that is traced.
+func (w *theirs) trace(vhost string) error {
+	old := w.traced
+	if w.traced = vhost; old != "" {
+		return w.eval("rabbit_trace:stop(%s).", erlangBinary(old))
+	}
+	return w.eval("rabbit_trace:start(%s).", erlangBinary(vhost))
+}
+
+// tidy ends the alarms and the tracing that a scenario has left behind.
+func (w *theirs) tidy() error {
+	if w.traced != "" {
+		if err := w.trace(""); err != nil {
+			return err
+		}
+	}
 	for len(w.alarms) > 0 {
 		if err := w.alarm(false, w.alarms[0]); err != nil {
 			return err
