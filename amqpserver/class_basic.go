@@ -124,7 +124,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	if tag == "" {
 		tag = "amq.ctag-" + randomName()
 	}
-	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck, replies: isReplyName(queue)}
+	k := &consumer{channel: ch, tag: tag, queue: queue, noAck: m.NoAck, replies: isReplyName(queue)}
 	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
 	if err != nil {
 		return err

@@ -53,6 +53,7 @@ func (c *conn) openChannel(f wire.Frame) error {
 
 // channel.close: CHAN-2, CHAN-3, CHAN-9
 func (ch *channel) channelClose(*wire.ChannelClose) error {
+	ch.conn.handOut()
 	ch.end()
 	ch.conn.forget(ch)
 	ch.conn.acking = slices.DeleteFunc(ch.conn.acking, func(x *channel) bool { return x == ch })

@@ -277,14 +277,21 @@ func (c *conn) controlMethod(f wire.Frame) (wire.Method, error) {
 
 // connection.close: CONN-68
 func (c *conn) connectionClose() error {
+	c.handOut()
 	c.endSessions()
 	c.out.send(0, &wire.ConnectionCloseOk{})
 	return errOrderly
 }
 
-// connection.update-secret: CONN-83. Passwords do not expire here, so that there
-// is nothing to renew.
+// connection.update-secret: CONN-83. Passwords do not expire here, so the secret means
+// nothing; but what SetUser has changed since is in force now.
 func (c *conn) updateSecret() error {
+	if err := c.renewUser(); err != nil {
+		return withMethod(err, wire.IDConnectionUpdateSecret)
+	}
 	c.out.send(0, &wire.ConnectionUpdateSecretOk{})
+	if c.server.compat >= V4_3 {
+		c.cancelUnreadable()
+	}
 	return nil
 }
