@@ -120,9 +120,6 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 	if err := checkKey("routing key", key); err != nil {
 		return err
 	}
-	if b.tracing.Load() {
-		return s.publishTraced(ctx, name, key, m, flags)
-	}
 	x, err := b.publishable(name)
 	if err != nil {
 		return err
@@ -130,7 +127,7 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 	if err := m.check(); err != nil {
 		return err // after the above (PUB-1)
 	}
-	if q := x.onlyQueue(key, m); q != nil {
+	if q := x.onlyQueue(key, m); q != nil && !b.tracing.Load() {
 		if err := q.push(ctx, s, &item{m, x, key}, true); err != errGone {
 			return err
 		}
@@ -173,7 +170,11 @@ func (b *Broker) deliver(ctx context.Context, s *Session, x *exchange, key strin
 	r := routings.Get().(*routing)
 	defer r.release()
 	r.run(b, x, key, more, m)
-	return b.handOver(ctx, s, r.queues, r.delays, &item{m, x, key}, flags)
+	it := &item{m, x, key}
+	if b.tracing.Load() {
+		s.tracePublish(it, more, s.routedNames(it, r))
+	}
+	return b.handOver(ctx, s, r.queues, r.delays, it, flags)
 }
 
 // handOver is the end of publish: a message is where it goes to when it returns.

@@ -2,7 +2,6 @@ package pocketmq
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"slices"
 	"strings"
@@ -43,14 +42,17 @@ var inProcess = identity{connection: "in process", user: "none"}
 // nodeName is what this broker calls itself where RabbitMQ names a node.
 const nodeName = "pocketmq@localhost"
 
-// publishTraced is publish while tracing is on. Who is told where a message goes
-// must find out before it goes there.
-func (s *Session) publishTraced(ctx context.Context, exchange, key string, m *Message, flags PublishOption) error {
-	deliver, err := s.route(exchange, key, m)
-	if err != nil {
-		return err
+// routedNames are the names of the queues that a message is routed to. Before 4.0 the
+// default exchange leads to any name.
+func (s *Session) routedNames(it *item, r *routing) []string {
+	if it.exchange.name == "" && s.version < v4_0 {
+		return slices.Compact(slices.Sorted(slices.Values(r.keys)))
 	}
-	return deliver(ctx, flags&Mandatory != 0)
+	names := make([]string, len(r.queues))
+	for i, q := range r.queues {
+		names[i] = q.name
+	}
+	return names
 }
 
 // tracePublish copies a message that is published, by its key and more, to the queues
