@@ -1,6 +1,9 @@
 package pocketmq_test
 
 import (
+	"context"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,5 +159,47 @@ func TestEventsOfQueuesThatEndByThemselves(t *testing.T) { // XPLUG-15
 		keys, headers = happened(t, b)
 		require.Equal(t, []string{"consumer.created", "consumer.deleted", "queue.deleted"}, keys)
 		require.Equal(t, "auto", headers[2]["name"])
+	})
+}
+
+// Whatever happens at once, each end is told as often as its beginning.
+func TestEventsTellOfAllThatHappensAtOnce(t *testing.T) { // XPLUG-15
+	withEvents(t, func(t *testing.T, b *pocketmq.Broker) {
+		const workers, rounds = 4, 50
+		told := map[string]int{}
+		handle(t, b, "events", func(_ context.Context, d *pocketmq.Delivery) error {
+			told[d.RoutingKey]++
+			return nil
+		})
+		exchange(t, b, "x", pocketmq.Fanout)
+		var all sync.WaitGroup
+		for w := range workers {
+			all.Go(func() {
+				for range rounds {
+					s := b.Session()
+					name := "q" + strconv.Itoa(w%2) // two share a name
+					_, err := s.DeclareQueue(ctx, name, pocketmq.AutoDelete(), pocketmq.DeadLetter("amq.rabbitmq.event"))
+					must(t, err)
+					_ = s.Bind(ctx, name, "x", "")
+					if c, err := s.Consume(ctx, name); err == nil {
+						_ = s.Publish(ctx, "x", "", msg("m"))
+						if w < 2 {
+							c.Close()
+						}
+					}
+					_, err = s.DeleteQueue(ctx, name)
+					must(t, err)
+					must(t, s.Close())
+				}
+			})
+		}
+		all.Wait()
+		synctest.Wait()
+		for _, what := range []string{"queue", "binding"} {
+			require.NotZero(t, told[what+".created"])
+			require.Equal(t, told[what+".created"], told[what+".deleted"], what)
+		}
+		require.NotZero(t, told["consumer.created"])
+		require.Equal(t, told["consumer.created"]-1, told["consumer.deleted"], "all but that of the events")
 	})
 }
