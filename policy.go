@@ -19,7 +19,7 @@ import (
 // policy are, and both with the arguments: the least limit counts, and otherwise
 // the argument before the policies.
 type Policy struct {
-	Name string
+	Name string // must not be empty
 	// Pattern is a regular expression in Go's syntax. It may match any part of the
 	// name, unless it says otherwise with ^ and $.
 	Pattern string
@@ -155,6 +155,9 @@ func newPolicy(p Policy, operator bool) (*policy, error) {
 	}
 	if err := checkTable("definition", p.Definition, 0); err != nil {
 		return nil, err
+	}
+	if p.Name == "" {
+		return nil, invalid("a policy needs a name")
 	}
 	p.ApplyTo = cmp.Or(p.ApplyTo, ApplyToAll)
 	var wrong []string

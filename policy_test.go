@@ -88,9 +88,10 @@ func TestPolicyErrorNamesAllThatIsWrong(t *testing.T) { // POL-10
 	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"ha-mode": "all"}}), pocketmq.ErrNotSupported)
 	require.ErrorIs(t, b.ClearPolicy("p"), pocketmq.ErrNotFound)
 	require.EqualError(t, b.ClearOperatorPolicy("p"), "NOT_FOUND - no operator policy 'p' in vhost '/'")
-	require.ErrorIs(t, new(pocketmq.Broker).SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrInvalid)
+	require.ErrorIs(t, new(pocketmq.Broker).SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrInvalid)
+	require.EqualError(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), "SYNTAX_ERROR - a policy needs a name")
 	must(t, b.Close())
-	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrClosed)
+	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrClosed)
 }
 
 func TestPolicyThatContainsItselfIsRefused(t *testing.T) {

@@ -1,6 +1,7 @@
 package pocketmq
 
 import (
+	"math"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
@@ -81,7 +82,7 @@ func settingsOf(defaults *settings, args Table) *settings {
 	changed := *defaults
 	s := &changed
 	if n, ok := integer(args["x-max-length"]); ok {
-		s.maxLength = int(n)
+		s.maxLength = int(min(n, math.MaxInt)) // an int may have 32 bits
 	}
 	if n, ok := integer(args["x-max-length-bytes"]); ok {
 		s.maxBytes = n
@@ -102,7 +103,7 @@ func settingsOf(defaults *settings, args Table) *settings {
 		s.deadLetters.key, s.deadLetters.hasKey = args["x-dead-letter-routing-key"].(string)
 	}
 	if n, ok := integer(args["x-delivery-limit"]); ok {
-		s.deliveryLimit = int(n)
+		s.deliveryLimit = int(max(-1, min(n, math.MaxInt)))
 		if s.quorum && s.version < v4_0 {
 			s.deliveryLimit = max(0, s.deliveryLimit) // below 0 is no limit since 4.0 (ARGS-17)
 		}
