@@ -50,9 +50,19 @@ func init() {
 		_, err := parseExpiration(s)
 		return err
 	}
-	hook.Connection = func(v int) any {
-		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
+	hook.Connection = func(v int, name, user string) any {
+		return SessionOption(func(s *Session) {
+			s.rabbitMQ, s.wire, s.version, s.who = true, true, version(v), identity{connection: name, user: user}
+		})
 	}
+	hook.Channel = func(s any, number uint16) any {
+		child := s.(*Session).Session()
+		child.who.channel = number
+		return child
+	}
+	hook.Event = func(s any, key string, headers func() map[string]any) { s.(*Session).event(key, headers) }
+	hook.PID = func(s any) string { return s.(*Session).pid() }
+	hook.ErlangArguments = erlangArguments
 	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
@@ -97,6 +107,9 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 		return nil, err
 	}
 	to := s.destinations(x, key, more, m)
+	if b.tracing.Load() {
+		s.tracePublish(&item{m, x, key}, more, to.queueNames())
+	}
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
@@ -142,6 +155,15 @@ func (s *Session) destinations(x *exchange, key string, more []string, m *Messag
 		to.names = append(to.names, q.name)
 	}
 	return to
+}
+
+// queueNames are those of all queues that it goes to, there or not.
+func (to *destinations) queueNames() []string {
+	names := slices.Clone(to.names)
+	for _, q := range to.queues {
+		names = append(names, q.name)
+	}
+	return names
 }
 
 // exist returns the queues that are there now, and an error if one of those that were

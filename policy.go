@@ -86,6 +86,7 @@ func (b *Broker) setPolicy(set *policySet, p Policy, operator bool) error {
 			*set = policySet{}
 		}
 		(*set)[p.Name] = checked
+		b.policySet(checked.Policy)
 		return nil
 	})
 }
@@ -96,6 +97,7 @@ func (b *Broker) clearPolicy(set *policySet, noun, name string) error {
 			return notFound("no %v", b.at(noun, name))
 		}
 		delete(*set, name)
+		b.policyCleared(noun, name)
 		return nil
 	})
 }

@@ -8,10 +8,6 @@ import (
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
-// noAckPrefetch is how many messages a consumer without acks may have been
-// assigned that are not sent yet (CONS-8).
-const noAckPrefetch = 256
-
 // basic.qos: QOS-1 … QOS-9
 func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
@@ -95,7 +91,7 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
-	return ch.consume(m, name, ch.consumeOptions(m, name)...)
+	return ch.consume(m, name, ch.consumeOptions(m)...)
 }
 
 func (ch *channel) hasConsumer(tag string) bool {
@@ -108,7 +104,7 @@ func errTagInUse(tag string) error {
 	return failf(wire.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 }
 
-func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq.ConsumeOption {
+func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption {
 	opts := append(make([]pocketmq.ConsumeOption, 0, 8), pocketmq.Arguments(m.Arguments))
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
@@ -118,9 +114,6 @@ func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq
 	}
 	if m.NoAck {
 		opts = append(opts, pocketmq.AutoAck())
-		if !isStream(ch.conn.broker, queue) { // that would refuse it
-			return append(opts, pocketmq.Prefetch(noAckPrefetch))
-		}
 	}
 	return append(opts, pocketmq.Prefetch(ch.prefetch))
 }

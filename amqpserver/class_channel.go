@@ -43,8 +43,10 @@ func (c *conn) openChannel(f wire.Frame) error {
 	if lost, err := c.intercept(f); lost != nil || err != nil {
 		return err
 	}
-	c.channels[f.Channel] = &channel{conn: c, id: f.Channel, session: c.session.Session(), mayWriteX: noExchange}
+	ch := &channel{conn: c, id: f.Channel, session: c.newChannel(f.Channel), mayWriteX: noExchange}
+	c.channels[f.Channel] = ch
 	c.nchannels.Add(1)
+	ch.opened()
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})
 	return nil
 }

@@ -100,7 +100,7 @@ func (c *conn) startOk() error {
 	}
 	u, err := c.login(m.Mechanism, m.Response)
 	c.mu.Lock()
-	c.properties, c.user = m.ClientProperties, u
+	c.properties, c.user, c.mechanism = m.ClientProperties, u, m.Mechanism
 	c.capabilities = capabilities{
 		authFailureClose: has("authentication_failure_close"),
 		blocked:          has("connection.blocked"),
@@ -175,6 +175,7 @@ func (c *conn) open() error {
 	}
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
+	c.opened()
 	return nil
 }
 
@@ -224,7 +225,7 @@ func (c *conn) enter(vhost string) *closeError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vhost, c.broker, c.permissions = vhost, b, p
-	c.session = b.Session(connection(c.server.compat))
+	c.session = c.newSession(b)
 	return nil
 }
 

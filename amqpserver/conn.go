@@ -57,6 +57,7 @@ type conn struct {
 	broker       *pocketmq.Broker
 	session      *pocketmq.Session
 	user         *user
+	mechanism    string
 	vhost        string
 	permissions  permissions
 	capabilities capabilities
@@ -142,6 +143,7 @@ func (c *conn) serve() error {
 	writer.Wait()
 	c.setState(stateClosed)
 	_ = c.nc.Close()
+	c.closed()
 	if err != nil {
 		c.server.log.Info("connection ended", logConn(c), "error", err)
 	}

@@ -441,7 +441,7 @@ type admin struct {
 // adminActions says how many words follow each.
 var adminActions = map[string]int{
 	"close-connection": 2, "delete-user": 1, "delete-vhost": 1, "raise-alarm": 1, "clear-alarm": 1,
-	"set-permissions": 5, "clear-permissions": 2,
+	"set-permissions": 5, "clear-permissions": 2, "start-tracing": 0, "stop-tracing": 0,
 }
 
 func parseAdmin(words []string) (action, error) {
