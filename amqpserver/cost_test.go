@@ -25,7 +25,7 @@ func TestAllocationsOfAMessage(t *testing.T) {
 	require.NoError(t, err)
 	defer srv.Close()
 	l := memconn.Listen()
-	go srv.Serve(l) //nolint:errcheck // it ends with the server
+	go srv.Serve(l)
 	s := &server{srv, b, func() net.Conn {
 		nc, err := l.Dial("tcp", "")
 		require.NoError(t, err)
