@@ -56,6 +56,6 @@ func TestAllocationsOfAMessage(t *testing.T) {
 		c.write(acks)
 	})
 	if !invariant.Enabled { // checks allocate
-		require.LessOrEqual(t, n/batch, allowed+0.1)
+		require.LessOrEqual(t, n/batch, allowed+0.5) // what is shared by many messages is not for each
 	}
 }
