@@ -1,6 +1,7 @@
 package amqpserver
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 
@@ -13,14 +14,15 @@ type pattern struct {
 	regexp *regexp.Regexp // nil = matches none
 }
 
-func newPattern(s string) pattern {
+func newPattern(s string) (pattern, error) {
 	switch s {
 	case "":
-		return pattern{}
+		return pattern{}, nil
 	case ".*", "^.*$":
-		return pattern{all: true}
+		return pattern{all: true}, nil
 	}
-	return pattern{regexp: regexp.MustCompile(s)}
+	re, err := regexp.Compile(s)
+	return pattern{regexp: re}, err
 }
 
 func (p *pattern) match(name string) bool {
@@ -29,6 +31,14 @@ func (p *pattern) match(name string) bool {
 
 // permissions are a user's in one virtual host.
 type permissions struct{ configure, write, read pattern }
+
+func newPermissions(configure, write, read string) (p permissions, err error) {
+	var errs [3]error
+	p.configure, errs[0] = newPattern(configure)
+	p.write, errs[1] = newPattern(write)
+	p.read, errs[2] = newPattern(read)
+	return p, cmp.Or(errs[:]...)
+}
 
 var everything = permissions{pattern{all: true}, pattern{all: true}, pattern{all: true}}
 
@@ -92,10 +102,16 @@ type topicResource struct{ vhost, exchange string }
 
 type topicPermissions struct{ write, read pattern }
 
+func newTopicPermissions(write, read string) (p topicPermissions, err error) {
+	var errs [2]error
+	p.write, errs[0] = newPattern(write)
+	p.read, errs[1] = newPattern(read)
+	return p, cmp.Or(errs[:]...)
+}
+
 // expand fills in the variables of a topic permission (PERM-14).
-func (u *user) expand(p, vhost string) pattern {
-	return newPattern(strings.NewReplacer(
-		"{username}", regexp.QuoteMeta(u.name), "{vhost}", regexp.QuoteMeta(vhost)).Replace(p))
+func (u *user) expand(p, vhost string) string {
+	return strings.NewReplacer("{username}", regexp.QuoteMeta(u.name), "{vhost}", regexp.QuoteMeta(vhost)).Replace(p)
 }
 
 // mayConfigure, mayWrite and mayRead check access to an exchange or a queue

@@ -81,7 +81,7 @@ func TestUpdateSecretRenewsPermissions(t *testing.T) { // CONN-83
 				}
 				c.publish(1, "", "a", "m1")
 				c.delivered(1)
-				s.SetUser("u1", "p", amqpserver.Permissions("/", "", "^amq.default$", "^a$"))
+				require.NoError(t, s.SetUser("u1", "p", amqpserver.Permissions("/", "", "^amq.default$", "^a$")))
 				c.publish(1, "", "b", "m2")
 				c.delivered(1)
 
@@ -103,7 +103,7 @@ func TestUpdateSecretRenewsPermissions(t *testing.T) { // CONN-83
 func TestUpdateSecretWithoutAccess(t *testing.T) { // CONN-83
 	bubble(t, func(t *testing.T, s *server) {
 		c := s.permitted(t)
-		s.SetUser("u1", "p", amqpserver.Permissions("other", ".*", ".*", ".*"))
+		require.NoError(t, s.SetUser("u1", "p", amqpserver.Permissions("other", ".*", ".*", ".*")))
 		c.send(0, &wire.ConnectionUpdateSecret{})
 		c.closed(530, "NOT_ALLOWED - access to vhost '/' refused for user 'u1'", wire.IDConnectionUpdateSecret)
 	}, amqpserver.User("u1", "p"), amqpserver.Compat(amqpserver.V4_3))

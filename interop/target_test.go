@@ -62,7 +62,8 @@ func inBubble(t *testing.T, test func(t *testing.T, s *server)) { bubble.run(t, 
 
 // server is what a test talks to.
 type server struct {
-	*amqptest.Server // nil for RabbitMQ
+	*amqptest.Server // nil for others
+	floor            *floor
 	target           string
 	url              string
 	dial             func(network, addr string) (net.Conn, error) // nil = TCP

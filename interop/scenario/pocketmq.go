@@ -71,7 +71,9 @@ func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.server = amqpserver.New(w.broker("/"), append(opts, amqpserver.Compat(compat))...)
+	if w.server, err = amqpserver.New(w.broker("/"), append(opts, amqpserver.Compat(compat))...); err != nil {
+		return nil, err
+	}
 	go func() {
 		defer close(w.served)
 		_ = w.server.Serve(w.network) // ends with ErrServerClosed
@@ -261,8 +263,7 @@ func (w *ours) setUser(p *player, name string, permissions *Given, vhost string)
 		return err
 	}
 	p.names = n
-	w.server.SetUser(n.user(name), user.Options.get("password", name), opts...)
-	return nil
+	return w.server.SetUser(n.user(name), user.Options.get("password", name), opts...)
 }
 
 // alarmReason is what RabbitMQ calls an alarm for memory or disk.
