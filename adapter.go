@@ -52,7 +52,7 @@ func init() {
 	}
 	hook.Connection = func(v int, name, user string) any {
 		return SessionOption(func(s *Session) {
-			s.rabbitMQ, s.wire, s.version, s.who = true, true, version(v), identity{connection: name, user: user}
+			s.rabbitMQ, s.wire, s.version, s.who = true, true, version(v), actor{connection: name, user: user}
 		})
 	}
 	hook.Channel = func(s any, number uint16) any {

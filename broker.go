@@ -374,7 +374,7 @@ func (b *Broker) removeExchange(x *exchange, user string) {
 // removeBinding takes a binding out; b.mu is held.
 func (b *Broker) removeBinding(n *binding, user string) {
 	n.source.unbind(n)
-	b.bindingEvent("binding.deleted", n, user)
+	b.bindingDeleted(n, user)
 }
 
 // removeInbound removes the bindings that lead to d, and with them auto-delete
@@ -564,7 +564,7 @@ func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
 	}
 	n.args = maps.Clone(n.args)
 	if n.source.bind(n) {
-		b.bindingEvent("binding.created", n, s.who.user)
+		b.bindingCreated(n, s.who.user)
 	}
 	return n, nil
 }

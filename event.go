@@ -33,45 +33,48 @@ const eventExchange = "amq.rabbitmq.event"
 // policy is Block, events exceed their limit.
 func Events() Option { return func(b *Broker) { b.events = true } }
 
-// event tells what has happened. It may be called with Broker.mu held, but no other
-// lock.
-func (b *Broker) event(key string, fields Table) {
-	if !b.events {
-		return
+// event tells what a user has done in the broker, or nobody in particular if user is "".
+func (b *Broker) event(key, user string, fields Table) {
+	fields["vhost"] = b.vhost
+	if user != "" {
+		fields["user_who_performed_action"] = user
 	}
-	now := time.Now()
-	fields["timestamp_in_ms"] = now.UnixMilli()
-	x, _ := b.exchanges.Load(eventExchange)
-	m := &Message{Headers: fields, DeliveryMode: Persistent, Timestamp: now.Truncate(time.Second)}
-	x.published.Add(1)
-	if !b.passOn(x, &item{m, x, key}, nil, (*queue).accept) {
-		x.unroutable.Add(1)
-	}
+	b.publishEvent(key, fields)
 }
 
-// nobody is the user who does what follows from something else.
-const nobody = "rmq-internal"
+// publishEvent may be called with Broker.mu held, but no other lock, and only if there
+// are events.
+func (b *Broker) publishEvent(key string, fields Table) {
+	now := time.Now()
+	fields["timestamp_in_ms"] = now.UnixMilli()
+	b.tell(eventExchange, key, &Message{Headers: fields, DeliveryMode: Persistent, Timestamp: now.Truncate(time.Second)})
+}
 
 func (b *Broker) exchangeCreated(x *exchange, user string) {
 	if b.events {
-		b.event("exchange.created", Table{
-			"name": x.name, "vhost": b.vhost, "type": x.kind, "durable": x.durable, "auto_delete": x.autoDelete,
-			"internal": x.internal, "arguments": erlangArguments(x.args), "policy": x.inForce.user.name(),
-			"user_who_performed_action": user,
+		b.event("exchange.created", user, Table{
+			"name": x.name, "type": x.kind, "durable": x.durable, "auto_delete": x.autoDelete, "internal": x.internal,
+			"arguments": erlangArguments(x.args), "policy": x.inForce.user.name(),
 		})
 	}
 }
 
 func (b *Broker) exchangeDeleted(x *exchange, user string) {
-	b.event("exchange.deleted", Table{"name": x.name, "vhost": b.vhost, "user_who_performed_action": user})
+	if b.events {
+		b.event("exchange.deleted", user, Table{"name": x.name})
+	}
 }
+
+func (b *Broker) bindingCreated(n *binding, user string) { b.bindingEvent("binding.created", n, user) }
+
+func (b *Broker) bindingDeleted(n *binding, user string) { b.bindingEvent("binding.deleted", n, user) }
 
 func (b *Broker) bindingEvent(key string, n *binding, user string) {
 	if b.events {
-		b.event(key, Table{
+		b.event(key, user, Table{
 			"source_name": n.source.name, "source_kind": "exchange",
 			"destination_name": n.to.name(), "destination_kind": n.to.kind(),
-			"routing_key": n.key, "arguments": erlangArguments(n.args), "vhost": b.vhost, "user_who_performed_action": user,
+			"routing_key": n.key, "arguments": erlangArguments(n.args),
 		})
 	}
 }
@@ -84,8 +87,7 @@ func (b *Broker) queueCreated(q *queue, user string) {
 		return
 	}
 	fields := Table{
-		"name": q.name, "vhost": b.vhost, "durable": q.durable, "auto_delete": q.autoDelete,
-		"arguments": erlangArguments(q.args), "user_who_performed_action": user,
+		"name": q.name, "durable": q.durable, "auto_delete": q.autoDelete, "arguments": erlangArguments(q.args),
 	}
 	switch q.kind() {
 	case quorumType:
@@ -98,12 +100,12 @@ func (b *Broker) queueCreated(q *queue, user string) {
 			fields["owner_pid"] = q.owner.pid()
 		}
 	}
-	b.event("queue.created", fields)
+	b.event("queue.created", user, fields)
 }
 
 func (b *Broker) queueDeleted(q *queue, user string) {
 	if b.tellsOf(q) {
-		b.event("queue.deleted", Table{"name": q.name, "vhost": b.vhost, "user_who_performed_action": user})
+		b.event("queue.deleted", user, Table{"name": q.name})
 	}
 }
 
@@ -115,10 +117,9 @@ func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
 	if c.queue.quorum && prefetch == 0 {
 		prefetch = defaultQuorumPrefetch
 	}
-	b.event("consumer.created", Table{
+	b.event("consumer.created", c.session.who.user, Table{
 		"consumer_tag": c.tag, "exclusive": cfg.exclusive, "ack_required": !c.autoAck, "channel": c.session.pid(),
-		"queue": c.queue.name, "vhost": b.vhost, "prefetch_count": int64(prefetch),
-		"arguments": erlangArguments(cfg.args), "user_who_performed_action": c.session.who.user,
+		"queue": c.queue.name, "prefetch_count": int64(prefetch), "arguments": erlangArguments(cfg.args),
 	})
 }
 
@@ -129,41 +130,39 @@ func (b *Broker) consumerDeleted(c *Consumer, why error) {
 	if !b.tellsOf(c.queue) {
 		return
 	}
-	fields := Table{
-		"consumer_tag": c.tag, "channel": c.session.pid(), "queue": c.queue.name, "vhost": b.vhost,
-		"user_who_performed_action": nobody,
-	}
+	user := nobody
 	switch {
 	case errors.Is(why, ErrQueueDeleted):
-		delete(fields, "user_who_performed_action")
+		user = ""
 	case errors.Is(why, ErrCanceled) && !c.queue.quorum:
-		fields["user_who_performed_action"] = c.session.who.user
+		user = c.session.who.user
 	case c.queue.log != nil:
 		return // streams do not tell when a channel ends
 	}
-	b.event("consumer.deleted", fields)
+	b.event("consumer.deleted", user, Table{"consumer_tag": c.tag, "channel": c.session.pid(), "queue": c.queue.name})
 }
 
 // policySet tells of a policy or an operator policy.
 func (b *Broker) policySet(p Policy) {
-	if b.events {
-		definition := maps.Clone(p.Definition)
-		for key, v := range definition {
-			if n, ok := integer(v); ok {
-				definition[key] = n
-			}
-		}
-		b.event("policy.set", Table{
-			"name": p.Name, "vhost": b.vhost, "user_who_performed_action": inProcess.user, "pattern": p.Pattern,
-			"definition": definition, "priority": int64(p.Priority), "apply-to": string(p.ApplyTo),
-		})
+	if !b.events {
+		return
 	}
+	definition := maps.Clone(p.Definition)
+	for key, v := range definition {
+		if n, ok := integer(v); ok {
+			definition[key] = n
+		}
+	}
+	b.event("policy.set", inProcess.user, Table{
+		"name": p.Name, "pattern": p.Pattern, "definition": definition, "priority": int64(p.Priority), "apply-to": string(p.ApplyTo),
+	})
 }
 
 // policyCleared tells of a "policy" or an "operator policy".
 func (b *Broker) policyCleared(noun, name string) {
-	b.event(strings.ReplaceAll(noun, " ", ".")+".cleared",
-		Table{"name": name, "vhost": b.vhost, "user_who_performed_action": inProcess.user})
+	if b.events {
+		b.event(strings.ReplaceAll(noun, " ", ".")+".cleared", inProcess.user, Table{"name": name})
+	}
 }
 
 // event tells of a connection or a channel.
@@ -171,17 +170,16 @@ func (s *Session) event(key string, headers func() Table) {
 	if s.broker.events {
 		fields := headers()
 		fields["pid"] = s.pid()
-		s.broker.event(key, fields)
+		s.broker.publishEvent(key, fields)
 	}
 }
 
-// pid names a session as RabbitMQ names a process.
-func (s *Session) pid() string { return fmt.Sprintf("<%s.1.%d.0>", nodeName, s.number) }
-
 // erlangArguments are arguments as RabbitMQ's events have them: as Erlang prints them,
 // in the order of their names.
-func erlangArguments(args Table) []any {
-	all := make([]any, 0, len(args))
+func erlangArguments(args Table) []any { return array(erlangPairs(args)) }
+
+func erlangPairs(args Table) []string {
+	all := make([]string, 0, len(args))
 	for _, key := range slices.Sorted(maps.Keys(args)) {
 		all = append(all, "{"+erlang.Line(key)+","+erlangField(args[key])+"}")
 	}
@@ -202,22 +200,13 @@ func erlangValue(v any) string {
 	case Decimal:
 		return fmt.Sprintf("{%d,%d}", v.Scale, v.Value)
 	case Table:
-		words := erlangArguments(v)
-		return "[" + joinWords(words) + "]"
+		return "[" + strings.Join(erlangPairs(v), ",") + "]"
 	case []any:
-		words := make([]any, len(v))
+		all := make([]string, len(v))
 		for i, e := range v {
-			words[i] = "{" + erlangField(e) + "}"
+			all[i] = "{" + erlangField(e) + "}"
 		}
-		return "[" + joinWords(words) + "]"
+		return "[" + strings.Join(all, ",") + "]"
 	}
 	return erlang.Text(v)
-}
-
-func joinWords(words []any) string {
-	all := make([]string, len(words))
-	for i, w := range words {
-		all[i] = w.(string)
-	}
-	return strings.Join(all, ",")
 }

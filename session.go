@@ -20,7 +20,7 @@ type Session struct {
 	rabbitMQ bool     // see RabbitMQDefaults
 	wire     bool     // it is a connection's
 	version  version  // of RabbitMQ that it behaves like
-	who      identity
+	who      actor
 	number   int64 // of all in the process
 
 	mu        sync.Mutex             // taken after all other locks; guards the fields below

@@ -1,10 +1,10 @@
 package pocketmq
 
 import (
-	"bytes"
-	"encoding/binary"
 	"slices"
 	"strings"
+
+	"github.com/pocketmq/pocketmq/internal/hook"
 )
 
 // traceExchange gets copies of all messages while tracing is on (XPLUG-12). Clients
@@ -29,18 +29,6 @@ const traceExchange = "amq.rabbitmq.trace"
 // published: dead letters, and delayed messages when they are due. Nothing waits for
 // room in a queue that gets copies: if its policy is Block, they exceed its limit.
 func (b *Broker) SetTracing(on bool) { b.tracing.Store(on) }
-
-// identity is who uses a session, as others are told.
-type identity struct {
-	connection, user string
-	channel          uint16
-}
-
-// inProcess is who uses a session without a connection.
-var inProcess = identity{connection: "in process", user: "none"}
-
-// nodeName is what this broker calls itself where RabbitMQ names a node.
-const nodeName = "pocketmq@localhost"
 
 // routedNames are the names of the queues that a message is routed to. Before 4.0 the
 // default exchange leads to any name.
@@ -89,96 +77,28 @@ func (s *Session) trace(key string, it *item, more []string, headers Table) {
 	headers["exchange_name"] = it.exchange.name
 	headers["routing_keys"] = array(append([]string{it.key}, more...))
 	headers["properties"] = seen.propertyTable()
-	headers["node"] = nodeName
+	headers["node"] = hook.NodeName
 	headers["vhost"] = b.vhost
 	headers["connection"] = s.who.connection
 	headers["channel"] = int32(s.who.channel)
 	headers["user"] = s.who.user
-	x, _ := b.exchanges.Load(traceExchange)
+	b.tell(traceExchange, key, &Message{Body: it.msg.Body, Headers: headers})
+}
+
+// tell publishes a message of the broker's own to one of its internal exchanges.
+func (b *Broker) tell(exchange, key string, m *Message) {
+	x, _ := b.exchanges.Load(exchange)
 	x.published.Add(1)
-	if !b.passOn(x, &item{&Message{Body: it.msg.Body, Headers: headers}, x, key}, nil, (*queue).accept) {
+	if !b.passOn(x, &item{m, x, key}, nil, (*queue).accept) {
 		x.unroutable.Add(1)
 	}
 }
 
+// array makes words a value of a table.
 func array(words []string) []any {
 	values := make([]any, len(words))
 	for i, w := range words {
 		values[i] = w
 	}
 	return values
-}
-
-// propertyNames are AMQP's, in the order in which properties are encoded.
-var propertyNames = [...]string{
-	"content_type", "content_encoding", "headers", "delivery_mode", "priority", "correlation_id", "reply_to",
-	"expiration", "message_id", "timestamp", "type", "user_id", "app_id", "cluster_id",
-}
-
-// propertyTable returns the properties that m has. RabbitMQ makes all numbers of 32
-// bits, also times.
-func (m *Message) propertyTable() Table {
-	encoded := encodedProperties{}
-	if o := m.own(); o != nil {
-		encoded = readProperties(o.properties)
-	}
-	properties := Table{}
-	for i, v := range [len(propertyNames)]any{
-		m.ContentType, m.ContentEncoding, m.Headers, int32(m.DeliveryMode), int32(m.Priority), m.CorrelationID, m.ReplyTo,
-		m.Expiration, m.MessageID, int32(0), m.Type, m.UserID, m.AppID, encoded.clusterID,
-	} {
-		there := encoded.empty[i]
-		switch value := v.(type) {
-		case string:
-			there = there || value != ""
-		case int32:
-			there = there || value != 0
-		case Table:
-			there = there || value != nil
-		}
-		if there {
-			properties[propertyNames[i]] = v
-		}
-	}
-	if !m.Timestamp.IsZero() {
-		properties["timestamp"] = int32(m.Timestamp.Unix())
-	}
-	return properties
-}
-
-// encodedProperties is what Message has no place for: which properties are there and
-// empty, and one that nobody uses.
-type encodedProperties struct {
-	empty     [len(propertyNames)]bool
-	clusterID string
-}
-
-// readProperties reads properties as a message came with them, which were decoded once.
-func readProperties(encoded []byte) (p encodedProperties) {
-	if len(encoded) == 0 {
-		return p
-	}
-	flags, rest := binary.BigEndian.Uint16(encoded), encoded[2:]
-	for i, name := range propertyNames {
-		if flags&(1<<(15-i)) == 0 {
-			continue
-		}
-		var size int
-		switch name {
-		case "headers":
-			size = 4 + int(binary.BigEndian.Uint32(rest))
-		case "delivery_mode", "priority":
-			size = 1
-		case "timestamp":
-			size = 8
-		default:
-			size = 1 + int(rest[0])
-		}
-		p.empty[i] = len(bytes.Trim(rest[:size], "\x00")) == 0
-		if name == "cluster_id" {
-			p.clusterID = string(rest[1:size])
-		}
-		rest = rest[size:]
-	}
-	return p
 }

@@ -15,8 +15,6 @@ import (
 // What connections and channels tell those who look for events (XPLUG-15); see
 // pocketmq.Events.
 
-const nodeName = "pocketmq@localhost"
-
 // opened tells that the connection is open.
 func (c *conn) opened() {
 	hook.Event(c.session, "connection.created", func() pocketmq.Table {
@@ -29,7 +27,7 @@ func (c *conn) opened() {
 			"ssl_protocol": "", "ssl_key_exchange": "", "ssl_cipher": "", "ssl_hash": "",
 			"auth_mechanism": c.mechanism, "protocol": "{0,9,1}", "user": c.user.name, "vhost": c.vhost,
 			"timeout": int64(c.heartbeat.Seconds()), "frame_max": int64(c.frameMax), "channel_max": int64(c.channelMax),
-			"connected_at": c.connectedAt.UnixMilli(), "node": nodeName, "user_who_performed_action": c.user.name,
+			"connected_at": c.connectedAt.UnixMilli(), "node": hook.NodeName, "user_who_performed_action": c.user.name,
 		})
 	})
 }
@@ -38,7 +36,7 @@ func (c *conn) opened() {
 func (c *conn) closed() {
 	if c.session != nil {
 		hook.Event(c.session, "connection.closed", func() pocketmq.Table {
-			return c.withProperties(pocketmq.Table{"name": c.name, "node": nodeName})
+			return c.withProperties(pocketmq.Table{"name": c.name, "node": hook.NodeName})
 		})
 	}
 }

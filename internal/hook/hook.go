@@ -5,6 +5,9 @@ package hook
 
 import "context"
 
+// NodeName is what a broker calls itself where RabbitMQ names a node.
+const NodeName = "pocketmq@localhost"
+
 // The functions, with the types that they take and return.
 var (
 	// NewMessage returns a new *pocketmq.Message that came with these encoded
