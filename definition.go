@@ -79,7 +79,8 @@ var policyKeys = map[string]policyKey{
 	"delayed-retry-growth": text("delayed retry growth", retryGrowths...), // here only
 }
 
-func isTime(v any) bool { return checkTime(v) == "" }
+// retryKeys are those of a RetryPolicy, without its limit.
+var retryKeys = []string{"delayed-retry-type", "delayed-retry-min", "delayed-retry-max", "delayed-retry-growth"}
 
 // notFor are the keys that a type of queue does not have: a policy with one of them
 // does not apply to such a queue.
@@ -94,16 +95,15 @@ var notFor = map[ApplyTo][]string{
 	}, retryKeys...),
 }
 
-// retryKeys are those of a RetryPolicy, without its limit.
-var retryKeys = []string{"delayed-retry-type", "delayed-retry-min", "delayed-retry-max", "delayed-retry-growth"}
-
-// lacks returns the keys that are not for the queue.
+// lacks returns the keys of definitions that are not for q.
 func (q *queue) lacks() []string {
 	t := queueTypeOf(q.args)
 	keys := notFor[queueGroups[t]]
 	switch {
 	case !q.wire && t == classic: // it has these here
-		return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return key == "delivery-limit" || slices.Contains(retryKeys, key) })
+		return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
+			return key == "delivery-limit" || slices.Contains(retryKeys, key)
+		})
 	case t == quorum && !q.defaults.retries: // it is of a version that does not have them
 		return slices.Concat(keys, retryKeys)
 	}
@@ -116,6 +116,8 @@ var unsupportedKeys = []string{
 	"federation-upstream", "federation-upstream-set", "federation-upstream-pattern", "ha-mode", "ha-params", "ha-sync-mode",
 	"ha-sync-batch-size", "ha-promote-on-shutdown", "ha-promote-on-failure", "queue-master-locator", "shards-per-node", "routing-key",
 }
+
+func isTime(v any) bool { return checkTime(v) == "" }
 
 func isSegment(v any) bool {
 	n, ok := integer(v)

@@ -1,6 +1,9 @@
 package pocketmq
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // RetryPolicy says when a message that came back is delivered again; see Retry.
 type RetryPolicy struct {
@@ -100,7 +103,8 @@ func retryOf(args Table) *retry {
 	return r
 }
 
-// delay is the fifo's (QQ-20).
+// delay is how long a message waits that came back so often, in nanoseconds (QQ-20);
+// see fifo.Limits.
 func (r *retry) delay(returns, failures int, released bool) int64 {
 	if released && !r.released || !released && !r.failed {
 		return 0
@@ -109,21 +113,17 @@ func (r *retry) delay(returns, failures int, released bool) int64 {
 	if !r.released {
 		n = int64(failures)
 	}
-	limit := int64(maxTime * time.Millisecond)
-	if r.max > 0 {
-		limit = int64(r.max)
+	by, limit := int64(r.min), int64(cmp.Or(r.max, maxTime*time.Millisecond))
+	if r.exponential {
+		for ; n > 1 && by < limit; n-- {
+			by *= 2
+		}
+		return min(by, limit)
 	}
-	by := int64(r.min)
-	switch {
-	case !r.exponential && n > limit/by:
+	if n > limit/by {
 		return limit
-	case !r.exponential:
-		return min(n*by, limit)
 	}
-	for ; n > 1 && by < limit; n-- {
-		by *= 2
-	}
-	return min(by, limit)
+	return n * by
 }
 
 // retryPolicy is how what comes back is retried, as far as a RetryPolicy can say it.

@@ -184,7 +184,7 @@ func (c *conn) forget(ch *channel) {
 func (ch *channel) end() {
 	ch.stop()
 	_ = ch.session.Close() // never fails
-	ch.closed()
+	ch.tellClosed()
 }
 
 // stop makes the channel one that does nothing. Nothing is delivered on it any more

@@ -46,7 +46,7 @@ func (c *conn) openChannel(f wire.Frame) error {
 	ch := &channel{conn: c, id: f.Channel, session: c.newChannel(f.Channel), mayWriteX: noExchange}
 	c.channels[f.Channel] = ch
 	c.nchannels.Add(1)
-	ch.opened()
+	ch.tellOpened()
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})
 	return nil
 }

@@ -175,7 +175,7 @@ func (c *conn) open() error {
 	}
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
-	c.opened()
+	c.tellOpened()
 	return nil
 }
 

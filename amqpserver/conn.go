@@ -143,7 +143,7 @@ func (c *conn) serve() error {
 	writer.Wait()
 	c.setState(stateClosed)
 	_ = c.nc.Close()
-	c.closed()
+	c.tellClosed()
 	if err != nil {
 		c.server.log.Info("connection ended", logConn(c), "error", err)
 	}

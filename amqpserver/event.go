@@ -15,8 +15,8 @@ import (
 // What connections and channels tell those who look for events (XPLUG-15); see
 // pocketmq.Events.
 
-// opened tells that the connection is open.
-func (c *conn) opened() {
+// tellOpened tells that the connection is open.
+func (c *conn) tellOpened() {
 	hook.Event(c.session, "connection.created", func() pocketmq.Table {
 		_, encrypted := c.nc.(*tls.Conn)
 		host, port := hostPort(c.nc.LocalAddr())
@@ -32,8 +32,8 @@ func (c *conn) opened() {
 	})
 }
 
-// closed tells that the connection is not open any more, if it was.
-func (c *conn) closed() {
+// tellClosed tells that the connection is not open any more, if it was.
+func (c *conn) tellClosed() {
 	if c.session != nil {
 		hook.Event(c.session, "connection.closed", func() pocketmq.Table {
 			return c.withProperties(pocketmq.Table{"name": c.name, "node": hook.NodeName})
@@ -50,7 +50,7 @@ func (c *conn) withProperties(headers pocketmq.Table) pocketmq.Table {
 	return headers
 }
 
-func (ch *channel) opened() {
+func (ch *channel) tellOpened() {
 	c := ch.conn
 	hook.Event(ch.session, "channel.created", func() pocketmq.Table {
 		return pocketmq.Table{
@@ -60,7 +60,7 @@ func (ch *channel) opened() {
 	})
 }
 
-func (ch *channel) closed() {
+func (ch *channel) tellClosed() {
 	hook.Event(ch.session, "channel.closed", func() pocketmq.Table {
 		return pocketmq.Table{"user_who_performed_action": ch.conn.user.name}
 	})
