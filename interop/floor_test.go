@@ -20,7 +20,7 @@ type floor struct {
 	l net.Listener
 
 	mu        sync.Mutex
-	left      int // messages that are not published yet
+	messages  int // of this round
 	published int
 	acked     int
 	delivered int
@@ -52,43 +52,66 @@ func (f *floor) url() string { return "amqp://" + f.l.Addr().String() }
 func (f *floor) begin(n int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.left, f.published, f.acked, f.delivered, f.to = n, 0, 0, 0, nil
+	f.messages, f.published, f.acked, f.delivered, f.to = n, 0, 0, 0, nil
+}
+
+// remaining is how many messages of the round a counter has not counted yet.
+func (f *floor) remaining(counter *int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.messages - *counter
+}
+
+// count adds to one of the counters, which it returns, and sends what may be delivered
+// now.
+func (f *floor) count(counter *int, n int) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	*counter += n
+	one := len(f.canned) / benchPrefetch
+	if n := min(f.published, f.acked+benchPrefetch) - f.delivered; n > 0 {
+		f.delivered += n
+		_, _ = f.to.Write(f.canned[:n*one])
+	}
+	return *counter
 }
 
 // serve serves a connection until it is closed.
 func (f *floor) serve(nc net.Conn) {
 	defer nc.Close()
-	in := bufio.NewReaderSize(nc, 256<<10)
-	var confirms bool
-	if _, err := in.Discard(wire.ProtocolHeaderSize); err != nil {
+	c := &floorConn{floor: f, Conn: nc, in: bufio.NewReaderSize(nc, 256<<10)}
+	if _, err := c.in.Discard(wire.ProtocolHeaderSize); err != nil {
 		return
 	}
-	send(nc, 0, &wire.ConnectionStart{VersionMinor: 9, Mechanisms: "PLAIN", Locales: "en_US"})
+	c.send(&wire.ConnectionStart{VersionMinor: 9, Mechanisms: "PLAIN", Locales: "en_US"})
 	for {
-		channel, m, size := next(in)
+		m, size := c.next()
 		switch m := m.(type) {
 		case nil:
 			return
-		case *wire.ConfirmSelect:
-			confirms = true
 		case *wire.BasicConsume:
-			send(nc, channel, &wire.BasicConsumeOk{ConsumerTag: m.ConsumerTag})
-			f.consume(nc, channel, m.ConsumerTag)
-			continue
+			c.send(&wire.BasicConsumeOk{ConsumerTag: m.ConsumerTag})
+			c.consume(m.ConsumerTag)
 		case *wire.BasicAck:
-			f.acks(in, size)
-			continue
+			c.acks(size)
 		case *wire.BasicPublish:
-			f.publishes(in, nc, size, channel, confirms)
-			continue
-		}
-		if answer := answers[m.ID()]; answer != nil {
-			send(nc, channel, answer)
+			c.publishes(size)
+		default:
+			c.answer(m)
 		}
 	}
 }
 
-var answers = map[wire.ID]wire.Method{
+// floorConn is one connection to a floor.
+type floorConn struct {
+	*floor
+	net.Conn
+	in       *bufio.Reader
+	channel  uint16 // of the method that was read last
+	confirms bool
+}
+
+var floorAnswers = map[wire.ID]wire.Method{
 	wire.IDConnectionStartOk: &wire.ConnectionTune{FrameMax: 131072},
 	wire.IDConnectionOpen:    &wire.ConnectionOpenOk{},
 	wire.IDConnectionClose:   &wire.ConnectionCloseOk{},
@@ -98,104 +121,90 @@ var answers = map[wire.ID]wire.Method{
 	wire.IDBasicQos:          &wire.BasicQosOk{},
 }
 
-func send(nc net.Conn, channel uint16, m wire.Method) {
-	b, _ := wire.AppendMethodFrame(nil, channel, m)
-	_, _ = nc.Write(b) // if it fails, so does the next read
+func (c *floorConn) answer(m wire.Method) {
+	c.confirms = c.confirms || m.ID() == wire.IDConfirmSelect
+	if answer := floorAnswers[m.ID()]; answer != nil {
+		c.send(answer)
+	}
 }
 
-// next reads a method, nil if there is none, and tells how many octets its frame has.
-func next(in *bufio.Reader) (channel uint16, m wire.Method, size int) {
-	head, err := in.Peek(frameHead)
-	if err != nil {
-		return 0, nil, 0
-	}
-	channel, size = be.BigEndian.Uint16(head[1:]), frameHead+int(be.BigEndian.Uint32(head[3:]))+1
-	frame, err := in.Peek(size)
-	if err != nil {
-		return 0, nil, 0
-	}
-	m, err = wire.DecodeMethod(frame[frameHead:size-1], nil)
-	if err != nil {
-		return 0, nil, 0
-	}
-	_, _ = in.Discard(size)
-	return channel, m, size
+func (c *floorConn) send(m wire.Method) {
+	b, _ := wire.AppendMethodFrame(nil, c.channel, m)
+	_, _ = c.Write(b) // if it fails, so does the next read
 }
 
 const frameHead = 7
 
-// consume cans the deliveries to a consumer.
-func (f *floor) consume(nc net.Conn, channel uint16, tag string) {
-	b, _ := wire.AppendMethodFrame(nil, channel, &wire.BasicDeliver{ConsumerTag: tag, DeliveryTag: 1, RoutingKey: "floor"})
-	b, _ = wire.AppendHeaderFrame(b, channel, benchBody, &wire.Properties{})
-	b = wire.AppendBodyFrames(b, channel, make([]byte, benchBody), 0)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.to, f.canned = nc, bytes.Repeat(b, benchPrefetch)
-}
-
-// acks counts acks, the first of which was read, to the last message of the round.
-func (f *floor) acks(in *bufio.Reader, size int) {
-	f.mu.Lock()
-	due := f.published + f.left - f.acked - 1
-	f.mu.Unlock()
-	f.count(&f.acked, 1)
-	discard(in, size, due, func(n int) { f.count(&f.acked, n) })
-}
-
-// publishes counts messages, of the first of which the method was read.
-func (f *floor) publishes(in *bufio.Reader, nc net.Conn, method int, channel uint16, confirms bool) {
-	f.mu.Lock()
-	due := f.left
-	f.mu.Unlock()
-	header := frameHead + 14 + 1 // without properties
-	if head, err := in.Peek(frameHead); err == nil {
-		header = frameHead + int(be.BigEndian.Uint32(head[3:])) + 1
+// frameSize is how many octets the frame has that is read next, 0 if there is none.
+func (c *floorConn) frameSize() int {
+	head, err := c.in.Peek(frameHead)
+	if err != nil {
+		return 0
 	}
-	size := method + header + frameHead + benchBody + 1
-	if _, err := in.Discard(size - method); err != nil {
+	return frameHead + int(be.BigEndian.Uint32(head[3:])) + 1
+}
+
+// next reads a method, nil if there is none, and tells how many octets its frame has.
+func (c *floorConn) next() (m wire.Method, size int) {
+	size = c.frameSize()
+	frame, err := c.in.Peek(size)
+	if size == 0 || err != nil {
+		return nil, 0
+	}
+	c.channel = be.BigEndian.Uint16(frame[1:])
+	if m, err = wire.DecodeMethod(frame[frameHead:size-1], nil); err != nil {
+		return nil, 0
+	}
+	_, _ = c.in.Discard(size)
+	return m, size
+}
+
+// consume cans the deliveries to a consumer.
+func (c *floorConn) consume(tag string) {
+	b, _ := wire.AppendMethodFrame(nil, c.channel, &wire.BasicDeliver{ConsumerTag: tag, DeliveryTag: 1, RoutingKey: "floor"})
+	b, _ = wire.AppendHeaderFrame(b, c.channel, benchBody, &wire.Properties{})
+	b = wire.AppendBodyFrames(b, c.channel, make([]byte, benchBody), 0)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.to, c.canned = c.Conn, bytes.Repeat(b, benchPrefetch)
+}
+
+// acks counts the acks of a round, of the first of which the frame was read.
+func (c *floorConn) acks(size int) {
+	c.count(&c.acked, 1)
+	c.repeats(size, c.remaining(&c.acked), func(n int) { c.count(&c.acked, n) })
+}
+
+// publishes counts and confirms the messages of a round, of the first of which the
+// method was read.
+func (c *floorConn) publishes(method int) {
+	rest := c.frameSize() + frameHead + benchBody + 1
+	if _, err := c.in.Discard(rest); err != nil {
 		return
 	}
-	done := 0
-	counted := func(n int) {
-		done += n
-		f.count(&f.published, n)
-		if confirms {
-			send(nc, channel, &wire.BasicAck{DeliveryTag: uint64(done), Multiple: true})
+	published := func(n int) {
+		n = c.count(&c.published, n)
+		if c.confirms {
+			c.send(&wire.BasicAck{DeliveryTag: uint64(n), Multiple: true})
 		}
 	}
-	counted(1)
-	discard(in, size, due-1, counted)
+	published(1)
+	c.repeats(method+rest, c.remaining(&c.published), published)
 }
 
-// discard reads due things of the same size, as many at once as there are.
-func discard(in *bufio.Reader, size, due int, counted func(n int)) {
+// repeats reads due things of the same size, as many at once as there are.
+func (c *floorConn) repeats(size, due int, counted func(n int)) {
 	part := 0 // octets of the next one that were read
 	for due > 0 {
-		if _, err := in.Peek(1); err != nil {
+		if _, err := c.in.Peek(1); err != nil {
 			return
 		}
-		octets, _ := in.Discard(min(in.Buffered(), due*size-part))
+		octets, _ := c.in.Discard(min(c.in.Buffered(), due*size-part))
 		n := (part + octets) / size
 		part = (part + octets) % size
 		due -= n
 		if n > 0 {
 			counted(n)
 		}
-	}
-}
-
-// count adds to one of the counters, and sends what may be delivered now.
-func (f *floor) count(counter *int, n int) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	*counter += n
-	if counter == &f.published {
-		f.left -= n
-	}
-	one := len(f.canned) / benchPrefetch
-	if n := min(f.published, f.acked+benchPrefetch) - f.delivered; n > 0 {
-		f.delivered += n
-		_, _ = f.to.Write(f.canned[:n*one])
 	}
 }
