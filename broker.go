@@ -501,7 +501,7 @@ func (b *Broker) removeQueue(q *queue, c deleteConfig) (int, error) {
 		return 0, err
 	}
 	b.forgetQueue(q, c.user)
-	q.cancelConsumers(q.deleted())
+	q.endConsumers(q.deleted())
 	return n, nil
 }
 

@@ -567,14 +567,25 @@ func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	return n, nil
 }
 
-// cancelConsumers ends all consumers; q.mu is not held.
-func (q *queue) cancelConsumers(why error) {
-	q.mu.Lock()
-	all := slices.Clone(q.consumers)
-	q.mu.Unlock()
-	for _, c := range all {
+// endConsumers ends all consumers; q.mu is not held.
+func (q *queue) endConsumers(why error) {
+	for _, c := range q.subscribed() {
 		c.end(why)
 	}
+}
+
+// cancelConsumers cancels all consumers, as those who have them could; q.mu is not held.
+func (q *queue) cancelConsumers() {
+	for _, c := range q.subscribed() {
+		c.Cancel()
+	}
+}
+
+// subscribed returns the consumers that there are now; q.mu is not held.
+func (q *queue) subscribed() []*Consumer {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.consumers)
 }
 
 func (q *queue) purge() int {

@@ -30,10 +30,9 @@ const traceExchange = "amq.rabbitmq.trace"
 // room in a queue that gets copies: if its policy is Block, they exceed its limit.
 func (b *Broker) SetTracing(on bool) { b.tracing.Store(on) }
 
-// routedNames are the names of the queues that a message is routed to. Before 4.0 the
-// default exchange leads to any name.
+// routedNames are the names of the queues that a message is routed to.
 func (s *Session) routedNames(it *item, r *routing) []string {
-	if it.exchange.name == "" && s.version < v4_0 {
+	if s.leadsAnywhere(it.exchange) {
 		return slices.Compact(slices.Sorted(slices.Values(r.keys)))
 	}
 	names := make([]string, len(r.queues))

@@ -1,15 +1,19 @@
 package amqpserver
 
-import "time"
+import (
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/hook"
+)
 
 // Compatibility is the version of RabbitMQ that a Server behaves like.
 type Compatibility int
 
 // The versions to choose from, in order.
 const (
-	V3_10 Compatibility = iota // RabbitMQ 3.10
-	V4_0                       // RabbitMQ 4.0
-	V4_3                       // RabbitMQ 4.3
+	V3_10 = Compatibility(hook.V3_10) // RabbitMQ 3.10
+	V4_0  = Compatibility(hook.V4_0)  // RabbitMQ 4.0
+	V4_3  = Compatibility(hook.V4_3)  // RabbitMQ 4.3
 )
 
 // String returns the full version number, as in the server's properties.

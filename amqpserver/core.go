@@ -20,7 +20,7 @@ func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { retu
 // newSession returns a session that behaves as a connection to this version of
 // RabbitMQ.
 func (c *conn) newSession(b *pocketmq.Broker) *pocketmq.Session {
-	return b.Session(hook.Connection(int(c.server.compat), c.name, c.user.name).(pocketmq.SessionOption))
+	return b.Session(hook.Connection(hook.Version(c.server.compat), c.name, c.user.name).(pocketmq.SessionOption))
 }
 
 // newChannel returns a session for a channel.

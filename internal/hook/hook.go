@@ -8,6 +8,16 @@ import "context"
 // NodeName is what a broker calls itself where RabbitMQ names a node.
 const NodeName = "pocketmq@localhost"
 
+// Version is a version of RabbitMQ that differs from the one before.
+type Version int8
+
+// The versions, in order.
+const (
+	V3_10 Version = iota
+	V4_0
+	V4_3
+)
+
 // The functions, with the types that they take and return.
 var (
 	// NewMessage returns a new *pocketmq.Message that came with these encoded
@@ -51,9 +61,9 @@ var (
 	IsClosed func(broker any) bool
 
 	// Connection returns a pocketmq.SessionOption for a connection of a user to a
-	// server that behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It
-	// includes pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
-	Connection func(version int, name, user string) any
+	// server that behaves like a version of RabbitMQ. It includes
+	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
+	Connection func(v Version, name, user string) any
 
 	// Channel returns a new *pocketmq.Session that is a channel of a connection's.
 	Channel func(session any, number uint16) any
