@@ -113,7 +113,8 @@ func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
-	if ch.window != nil {
+	// A limit that was lifted may come back for consumers of classic queues; others refuse one (QQ-14, STREAM-3).
+	if ch.window != nil && (ch.limited || isClassic(ch.conn.broker, queue)) {
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
 	}
 	if m.NoAck {
