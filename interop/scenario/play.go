@@ -26,6 +26,9 @@ type world interface {
 
 	// admin does what an administrator does.
 	admin(p *player, words []string) error
+
+	// give sets a policy.
+	give(p *player, g Given) error
 }
 
 // Answers are what came in a step, for each channel in order.
