@@ -469,7 +469,7 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 		h.relay.returnAll()
 	}
 	if queueEnded {
-		q.broker.forgetQueue(q)
+		q.broker.forgetQueue(q, nobody)
 	}
 }
 

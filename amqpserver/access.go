@@ -14,7 +14,8 @@ var (
 )
 
 // SetUser adds a user, as the option User does, or replaces one. Connections that
-// are open keep what they were allowed.
+// are open keep what they were allowed, until their client sends
+// connection.update-secret.
 func (s *Server) SetUser(name, password string, opts ...UserOption) {
 	u := newUser(name, password, opts)
 	s.mu.Lock()

@@ -100,7 +100,7 @@ func (c *conn) startOk() error {
 	}
 	u, err := c.login(m.Mechanism, m.Response)
 	c.mu.Lock()
-	c.properties, c.user = m.ClientProperties, u
+	c.properties, c.user, c.mechanism = m.ClientProperties, u, m.Mechanism
 	c.capabilities = capabilities{
 		authFailureClose: has("authentication_failure_close"),
 		blocked:          has("connection.blocked"),
@@ -176,6 +176,7 @@ func (c *conn) open() error {
 	}
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
+	c.opened()
 	return nil
 }
 
@@ -225,7 +226,7 @@ func (c *conn) enter(vhost string) *closeError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vhost, c.broker, c.permissions = vhost, b, p
-	c.session = b.Session(connection(c.server.compat))
+	c.session = c.newSession(b)
 	return nil
 }
 
@@ -276,14 +277,21 @@ func (c *conn) controlMethod(f wire.Frame) (wire.Method, error) {
 
 // connection.close: CONN-68
 func (c *conn) connectionClose() error {
+	c.handOut()
 	c.endSessions()
 	c.out.send(0, &wire.ConnectionCloseOk{})
 	return errOrderly
 }
 
-// connection.update-secret: CONN-83. Passwords do not expire here, so that there
-// is nothing to renew.
+// connection.update-secret: CONN-83. Passwords do not expire here, so the secret means
+// nothing; but what SetUser has changed since is in force now.
 func (c *conn) updateSecret() error {
+	if err := c.renewUser(); err != nil {
+		return withMethod(err, wire.IDConnectionUpdateSecret)
+	}
 	c.out.send(0, &wire.ConnectionUpdateSecretOk{})
+	if c.server.compat >= V4_3 {
+		c.cancelUnreadable()
+	}
 	return nil
 }

@@ -3,6 +3,8 @@ package amqpserver
 import (
 	"regexp"
 	"strings"
+
+	"github.com/pocketmq/pocketmq"
 )
 
 // pattern is a regular expression that resource names are searched for (PERM-2).
@@ -38,6 +40,52 @@ func (u *user) permissionsIn(vhost string) (p permissions, ok bool) {
 	}
 	p, ok = u.permissions[vhost]
 	return p, ok
+}
+
+// renewUser makes the connection's user the one that there is now. Whether there is
+// still access to the virtual host is looked at from 4.3 on.
+func (c *conn) renewUser() error {
+	u := c.server.user(c.user.name)
+	if u == nil {
+		return nil // its connections are being closed
+	}
+	p, ok := u.permissionsIn(c.vhost)
+	if !ok && c.server.compat >= V4_3 {
+		return noAccess(u, c.vhost)
+	}
+	c.mu.Lock()
+	c.user, c.permissions = u, p
+	c.mu.Unlock()
+	for _, ch := range c.channels {
+		ch.mayWriteX = noExchange
+	}
+	return nil
+}
+
+// cancelUnreadable cancels the consumers of queues that may not be read any more.
+func (c *conn) cancelUnreadable() {
+	if c.permissions.read.all {
+		return
+	}
+	c.handOut()
+	for _, ch := range c.channels {
+		ch.cancelUnreadable()
+	}
+}
+
+func (ch *channel) cancelUnreadable() {
+	ch.mu.Lock()
+	var lost []*consumer
+	for _, k := range ch.consumers {
+		if !k.replies && !ch.conn.permissions.read.match(k.queue) {
+			lost = append(lost, k)
+			k.ended(pocketmq.ErrCanceled)
+		}
+	}
+	ch.mu.Unlock()
+	for _, k := range lost {
+		k.core.Cancel()
+	}
 }
 
 type topicResource struct{ vhost, exchange string }

@@ -91,7 +91,12 @@ func (s *settings) build(log *slog.Logger) ([]*pocketmq.Broker, *amqpserver.Serv
 	var brokers []*pocketmq.Broker
 	opts := append(s.options, amqpserver.Logger(log))
 	for _, name := range s.vhosts {
-		b := pocketmq.New(pocketmq.Logger(log), pocketmq.VHost(name))
+		own := []pocketmq.Option{pocketmq.Logger(log), pocketmq.VHost(name)}
+		if s.events {
+			own = append(own, pocketmq.Events())
+		}
+		b := pocketmq.New(own...)
+		b.SetTracing(s.tracing)
 		brokers = append(brokers, b)
 		opts = append(opts, amqpserver.VHost(name, b))
 	}

@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq"
 )
 
 // program is a running pocketmq.
@@ -242,4 +245,26 @@ func certificate(t *testing.T) (certificateFiles, *x509.CertPool, tls.Certificat
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
 	return files, pool, pair
+}
+
+// With -events and -tracing every virtual host tells what happens in it.
+func TestLookingOn(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		args := []string{"-vhost", "v"}
+		if on {
+			args = append(args, "-events", "-tracing")
+		}
+		s, err := parse(args, io.Discard)
+		require.NoError(t, err)
+		brokers, server := s.build(slog.New(slog.DiscardHandler))
+		require.Len(t, brokers, 2)
+		for _, b := range brokers {
+			_, exists := b.Stats().Exchange("amq.rabbitmq.event")
+			require.Equal(t, on, exists)
+			require.NoError(t, b.Publish(t.Context(), "amq.fanout", "k", &pocketmq.Message{}))
+			x, _ := b.Stats().Exchange("amq.rabbitmq.trace")
+			require.Equal(t, on, x.Published == 1)
+		}
+		require.NoError(t, shutDown(slog.New(slog.DiscardHandler), server, brokers))
+	}
 }

@@ -24,6 +24,7 @@ type settings struct {
 	compat                     string
 	logLevel                   slog.Level
 	showVersion                bool
+	tracing, events            bool
 	options                    []amqpserver.Option
 	frameMax, channelMax       uint
 	maxConnections, maxQueues  int
@@ -77,6 +78,8 @@ func (s *settings) flags() *flag.FlagSet {
 	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; 0 for any number")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
+	f.BoolVar(&s.tracing, "tracing", false, "publish copies of all messages to amq.rabbitmq.trace")
+	f.BoolVar(&s.events, "events", false, "publish what is created and deleted to amq.rabbitmq.event")
 	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
 	return f
 }

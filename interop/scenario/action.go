@@ -447,6 +447,7 @@ type admin struct {
 var adminActions = map[string]int{
 	"close-connection": 2, "delete-user": 1, "delete-vhost": 1, "raise-alarm": 1, "clear-alarm": 1,
 	"set-permissions": 5, "clear-permissions": 2, "clear-policy": 1, "clear-operator-policy": 1,
+	"start-tracing": 0, "stop-tracing": 0,
 }
 
 // adminGivens make what could also be given before the first step.

@@ -58,6 +58,7 @@ func PlayOurs(t *testing.T, s *Scenario, n names, version string) (result Transc
 
 // ours is a pocketmq in a bubble.
 type ours struct {
+	names   names
 	server  *amqpserver.Server
 	brokers map[string]*pocketmq.Broker // by virtual host
 	network *memconn.Listener
@@ -65,7 +66,7 @@ type ours struct {
 }
 
 func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
-	w := &ours{brokers: map[string]*pocketmq.Broker{}, network: memconn.Listen(), served: make(chan struct{})}
+	w := &ours{names: n, brokers: map[string]*pocketmq.Broker{}, network: memconn.Listen(), served: make(chan struct{})}
 	opts, err := n.options(w)
 	if err != nil {
 		return nil, err
@@ -81,7 +82,11 @@ func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
 // broker is that of a virtual host.
 func (w *ours) broker(vhost string) *pocketmq.Broker {
 	if w.brokers[vhost] == nil {
-		w.brokers[vhost] = pocketmq.New(pocketmq.VHost(vhost))
+		opts := []pocketmq.Option{pocketmq.VHost(vhost)}
+		if w.names.given("events", "/") != nil && vhost == w.names.prefix {
+			opts = append(opts, pocketmq.Events())
+		}
+		w.brokers[vhost] = pocketmq.New(opts...)
 	}
 	return w.brokers[vhost]
 }
@@ -222,6 +227,9 @@ func (w *ours) admin(p *player, words []string) error {
 		return nil
 	case "clear-alarm":
 		w.server.ClearAlarm(alarmReason(words[1]))
+		return nil
+	case "start-tracing", "stop-tracing":
+		w.broker(p.names.vhost("/")).SetTracing(words[0] == "start-tracing")
 		return nil
 	case "delete-user":
 		return w.server.DeleteUser(p.names.user(words[1]))

@@ -172,6 +172,8 @@ func (n names) calls(guest string) []string {
 				all = append(all, call(users+"set_permissions", name, host, o["configure"], o["write"], o["read"]))
 			case "topic-permissions":
 				all = append(all, call(users+"set_topic_permissions", name, host, o["exchange"], o["write"], o["read"]))
+			case "events":
+				all = append(all, startEvents(host))
 			case "policy", "operator-policy":
 				all = append(all, n.policyCall(g))
 			}
@@ -191,7 +193,23 @@ func (n names) policyCall(g Given) string {
 // erlang is an argument as Erlang writes it.
 type erlang string
 
-var givenKinds = []string{"vhost", "user", "permissions", "topic-permissions", "policy", "operator-policy"}
+var givenKinds = []string{"vhost", "user", "permissions", "topic-permissions", "policy", "operator-policy", "events"}
+
+// startEvents begins to publish the events of all virtual hosts in this one, as
+// event_exchange.vhost does for one of RabbitMQ's own. It ends with the evaluator.
+func startEvents(vhost string) string {
+	return fmt.Sprintf(`begin
+		_ = rabbit_exchange:declare(rabbit_misc:r(%[1]s, exchange, <<"amq.rabbitmq.event">>), topic, true, false, true, [], <<"scenarios">>),
+		ok = application:set_env(rabbitmq_event_exchange, vhost, %[1]s),
+		ok = gen_event:add_sup_handler(rabbit_event, {rabbit_exchange_type_event, %[1]s}, []),
+		ok = application:unset_env(rabbitmq_event_exchange, vhost)
+	end`, erlangBinary(vhost))
+}
+
+// stopEvents ends what startEvents began, if it did.
+func (r *RabbitMQ) stopEvents(vhost string) error {
+	return r.eval("_ = gen_event:delete_handler(rabbit_event, {rabbit_exchange_type_event, %s}, []), ok.", erlangBinary(vhost))
+}
 
 // limits are those of a Given, in JSON.
 func limits(o options) string {
@@ -244,7 +262,7 @@ func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step
 			same = equal(a.lines(), expected(step))
 			return same
 		})
-		if err := w.endAlarms(); err != nil {
+		if err := w.tidy(names); err != nil {
 			return t, err
 		}
 		if same && t.Err == nil {
@@ -260,6 +278,7 @@ type theirs struct {
 	patience time.Duration // for answers that are expected
 	delay    time.Duration // after them, for what cannot be seen, and what is not expected
 	alarms   []string      // raised, and not ended yet
+	traced   string        // the virtual host that is traced; "" = none
 }
 
 func (w *theirs) dial() (net.Conn, error) { return net.DialTimeout("tcp", w.addr, patience) }
@@ -291,6 +310,10 @@ func (w *theirs) admin(p *player, words []string) error {
 		return w.run("set_permissions", "-p", p.names.vhost(words[2]), p.names.user(words[1]), words[3], words[4], words[5])
 	case "clear-permissions":
 		return w.run("clear_permissions", "-p", p.names.vhost(words[2]), p.names.user(words[1]))
+	case "start-tracing":
+		return w.trace(p.names.vhost("/"))
+	case "stop-tracing":
+		return w.trace("")
 	case "raise-alarm", "clear-alarm":
 		return w.alarm(words[0] == "raise-alarm", words[1])
 	}
@@ -333,8 +356,27 @@ func (w *theirs) alarm(raise bool, of string) error {
 	return w.eval("rabbit_alarm:clear_alarm({resource_limit, %s, node()}).", of)
 }
 
-// endAlarms ends those that a scenario has left behind.
-func (w *theirs) endAlarms() error {
+// trace makes a virtual host, or "" for none, the one that is traced.
+func (w *theirs) trace(vhost string) error {
+	old := w.traced
+	if w.traced = vhost; old != "" {
+		return w.eval("rabbit_trace:stop(%s).", erlangBinary(old))
+	}
+	return w.eval("rabbit_trace:start(%s).", erlangBinary(vhost))
+}
+
+// tidy ends the alarms, the tracing and the events that a scenario has left behind.
+func (w *theirs) tidy(n names) error {
+	if n.given("events", "/") != nil {
+		if err := w.stopEvents(n.prefix); err != nil {
+			return err
+		}
+	}
+	if w.traced != "" {
+		if err := w.trace(""); err != nil {
+			return err
+		}
+	}
 	for len(w.alarms) > 0 {
 		if err := w.alarm(false, w.alarms[0]); err != nil {
 			return err
