@@ -122,7 +122,7 @@ var arguments = []argument{
 	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
 	{key: "x-max-age", types: streams, check: checkMaxAge},
 	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
-	{key: "x-stream-filter-size-bytes", types: streams, since: v4_0}, // checked by checkStream
+	{key: "x-stream-filter-size-bytes", types: streams, since: v4_3}, // checked by checkStream, since 4.0
 	{key: "x-initial-cluster-size", types: streams, check: checkPositive},
 	{key: "x-queue-leader-locator", types: quorum | streams, later: classic,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},

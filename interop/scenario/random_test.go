@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 var (
@@ -23,7 +25,7 @@ var (
 func TestRandom(t *testing.T) {
 	b := newBench(t)
 	if b.rabbit == nil {
-		t.Skip("no RabbitMQ to compare with")
+		skip.For(t, b.missing)
 	}
 	first := *seed
 	if first == 0 {
