@@ -2,6 +2,7 @@ package pocketmq
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -94,5 +95,140 @@ func canonical(v any) string {
 		return fmt.Sprintf("T%d", v.Unix())
 	default:
 		return fmt.Sprintf("%s(%v)", typeName(v), v)
+	}
+}
+
+// bindRequest is a binding to be made or undone, by names.
+type bindRequest struct {
+	source, queue, exchange, key string
+	toExchange                   bool
+	args                         Table
+	version                      version
+	undo                         bool
+}
+
+func (r *bindRequest) check() error {
+	r.source, r.queue, r.exchange = trimName(r.source), trimName(r.queue), trimName(r.exchange)
+	for _, n := range [...][2]string{{"exchange", r.source}, {"queue", r.queue}, {"destination exchange", r.exchange}} {
+		if err := checkName(n[0], n[1]); err != nil {
+			return err
+		}
+	}
+	if err := checkKey("binding key", r.key); err != nil {
+		return err
+	}
+	return checkTable("arguments", r.args, 0)
+}
+
+func (b *Broker) bind(s *Session, r bindRequest) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if r.source == "" || r.toExchange && r.exchange == "" {
+		return b.defaultExchange()
+	}
+	if r.undo {
+		return b.unbind(s, r)
+	}
+	n, err := b.addBinding(s, r)
+	if err != nil {
+		return err
+	}
+	b.catchUp(n)
+	return nil
+}
+
+// addBinding is bind, up to what the destination gets at once.
+func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.resolve(r)
+	if err != nil {
+		return nil, err
+	}
+	if c, ok := n.source.router.(bindingChecker); ok {
+		if err := c.checkBinding(n); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.mayUse(n.to.queue); err != nil {
+		return nil, err
+	}
+	n.args = maps.Clone(n.args)
+	if n.source.bind(n) {
+		b.bindingCreated(n, s.who.user)
+	}
+	return n, nil
+}
+
+// catchUp gives the destination of a new binding what came before.
+func (b *Broker) catchUp(n *binding) {
+	for _, it := range n.backlog {
+		if n.to.queue != nil {
+			n.to.queue.accept(&item{it.msg.withoutBCC(), it.exchange, it.key})
+		}
+	}
+	for _, it := range slices.Backward(n.backlog) { // as RabbitMQ does
+		if n.to.exchange != nil {
+			b.passOn(n.to.exchange, &it, it.msg.keysToRepeat(), (*queue).accept)
+		}
+	}
+	n.backlog = nil
+}
+
+func (b *Broker) unbind(s *Session, r bindRequest) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, err := b.resolve(r)
+	if err != nil || !n.source.has(n) {
+		return nil // it is not bound (EXCH-28, QUEUE-15)
+	}
+	if err := s.mayUse(n.to.queue); err != nil {
+		return err
+	}
+	b.removeBinding(n, s.who.user)
+	b.removeIfUnused(n.source, s.who.user)
+	return nil
+}
+
+// resolve finds the parties of a binding, the source first (EXCH-26).
+func (b *Broker) resolve(r bindRequest) (*binding, error) {
+	n := &binding{key: r.key, args: r.args, version: r.version}
+	var ok bool
+	if n.source, ok = b.exchanges.Load(r.source); !ok {
+		return nil, b.noExchange(r.source)
+	}
+	var err error
+	if r.toExchange {
+		if n.to.exchange, ok = b.exchanges.Load(r.exchange); !ok {
+			err = b.noExchange(r.exchange)
+		}
+	} else {
+		n.to.queue, err = b.findQueue(r.queue)
+	}
+	return n, err
+}
+
+// removeBinding takes a binding out; b.mu is held.
+func (b *Broker) removeBinding(n *binding, user string) {
+	n.source.unbind(n)
+	b.bindingDeleted(n, user)
+}
+
+// removeInbound removes the bindings that lead to d, and with them auto-delete
+// exchanges that led nowhere else (EXCH-24); b.mu is held.
+func (b *Broker) removeInbound(d destination, user string) {
+	for in := range maps.Clone(*d.inbound()) {
+		b.removeBinding(in, user)
+		b.removeIfUnused(in.source, user)
+	}
+}
+
+// removeIfUnused removes an auto-delete exchange that has just lost a binding,
+// if that was its last; b.mu is held.
+func (b *Broker) removeIfUnused(x *exchange, user string) {
+	current, _ := b.exchanges.Load(x.name)
+	if x.autoDelete && len(x.bindings) == 0 && current == x {
+		b.removeExchange(x, user)
 	}
 }

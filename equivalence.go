@@ -16,6 +16,58 @@ func (q *queue) at() where { return q.broker.at("queue", q.name) }
 
 func (x *exchange) at() where { return x.broker.at("exchange", x.name) }
 
+// sameExchange compares an exchange with a new declaration of it (EXCH-5).
+func (b *Broker) sameExchange(x *exchange, kind string, c exchangeConfig) error {
+	at := x.at()
+	if kind != x.kind {
+		return at.differs("type", kind, x.kind)
+	}
+	for _, p := range []struct {
+		name            string
+		received, while bool
+	}{
+		{"durable", c.durable, x.durable},
+		{"auto_delete", c.autoDelete, x.autoDelete},
+		{"internal", c.internal, x.internal},
+	} {
+		if p.received != p.while {
+			return at.differs(p.name, p.received, p.while)
+		}
+	}
+	if c.maxDelayed > 0 && c.maxDelayed != x.delays.limit {
+		return at.differs("MaxDelayed", c.maxDelayed, x.delays.limitText())
+	}
+	return at.sameArguments(c.args, x.args, "alternate-exchange")
+}
+
+// sameQueue compares a queue with a new declaration of it (QUEUE-12).
+func (b *Broker) sameQueue(s *Session, q *queue, c queueConfig) error {
+	if err := s.mayUse(q); err != nil || c.passive {
+		return err
+	}
+	if c.exclusive != (q.owner != nil) {
+		return b.locked(q)
+	}
+	at := q.at()
+	if durable := c.durable && !c.exclusive; durable != q.durable {
+		return at.differs("durable", durable, q.durable)
+	}
+	if c.autoDelete != q.autoDelete {
+		return at.differs("auto_delete", c.autoDelete, q.autoDelete)
+	}
+	if err := at.sameQueueArguments(c, q); err != nil {
+		return err
+	}
+	declared := settingsOf(q.defaults, q.args)
+	switch key, limit, otherwise := declared.bound(); {
+	case c.unbounded && limit >= 0:
+		return at.differs(key, "none", limit)
+	case q.unbounded && !c.unbounded && !c.rabbitMQ:
+		return at.differs(key, otherwise, "none")
+	}
+	return nil
+}
+
 // differs is the error of declaring something again with another property.
 func (w where) differs(property string, received, current any) error {
 	return preconditionFailed("inequivalent arg '%s' for %v: received '%v' but current is '%v'",

@@ -84,15 +84,6 @@ func (s *Session) trace(key string, it *item, more []string, headers Table) {
 	b.tell(traceExchange, key, &Message{Body: it.msg.Body, Headers: headers})
 }
 
-// tell publishes a message of the broker's own to one of its internal exchanges.
-func (b *Broker) tell(exchange, key string, m *Message) {
-	x, _ := b.exchanges.Load(exchange)
-	x.published.Add(1)
-	if !b.passOn(x, &item{m, x, key}, nil, (*queue).accept) {
-		x.unroutable.Add(1)
-	}
-}
-
 // array makes words a value of a table.
 func array(words []string) []any {
 	values := make([]any, len(words))
