@@ -269,7 +269,7 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	}
 	for _, a := range streamReading {
 		if _, ok := c.args[a.key]; ok && c.version >= a.since {
-			return at.otherType(a.key, classicType)
+			return at.otherType(a.key, q.kind())
 		}
 	}
 	return nil
