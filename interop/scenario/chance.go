@@ -15,6 +15,13 @@ import (
 //   - So do the channels of a connection end when it does. If two of them have to do
 //     with the same queue, what one returns may go to the other before that ends, too:
 //     not played.
+//   - A queue and that of its dead letters, q1 and d1, count as one where something is
+//     returned, settled or committed to both: the dead letters of one race with that.
+//   - Quorum queues have no consumers: to whom they give what is returned depends on
+//     when they hear of it. RabbitMQ takes who has got a message for one (QQ-17), so they
+//     are not declared again then. A get counts those that have expired behind it, so
+//     that nothing expires where there are quorum queues.
+//   - A transaction that is completed in part closes its channel while that is delivered to.
 //   - Confirms and commits come when the disk has the messages, before or after what
 //     else comes, and the ends of consumers in any order: the step is unordered.
 
@@ -31,8 +38,7 @@ const (
 func (m *model) see(step *Step, a Answers) chance {
 	worst := noChance
 	for _, line := range step.Lines {
-		s := parseSaid(line)
-		if (s.method == "drop" || s.method == "connection.close") && m.entangled(strings.TrimSuffix(s.on, ".0")) {
+		if m.risky(parseSaid(line)) {
 			worst = anyResult
 		}
 		m.sent(line)
@@ -41,13 +47,52 @@ func (m *model) see(step *Step, a Answers) chance {
 	for _, key := range slices.Sorted(maps.Keys(a)) {
 		worst = max(worst, m.channelChance(a[key]))
 		for _, l := range a[key] {
-			if s := parseSaid(l); s.method == "connection.close" && m.entangled(strings.TrimSuffix(s.on, ".0")) {
+			if m.unlucky(parseSaid(l)) {
 				worst = anyResult
 			}
 			m.came(l, last)
 		}
 	}
 	return worst
+}
+
+// risky tells whether it is a matter of chance what a line does.
+func (m *model) risky(s said) bool {
+	if s.method == "drop" || s.method == "connection.close" {
+		return m.entangled(strings.TrimSuffix(s.on, ".0"))
+	}
+	c := m.channels[s.on]
+	if c == nil {
+		return false
+	}
+	q := c.queue(s.fields["queue"])
+	switch s.method {
+	case "channel.close", "basic.recover", "basic.recover-async":
+		return paired(c.queues())
+	case "basic.ack", "basic.nack", "basic.reject":
+		return s.has("multiple") && paired(c.queues())
+	case "tx.commit":
+		return paired(c.touched)
+	case "basic.publish":
+		return len(m.quorum) > 0 && (s.fields["expiration"] == "0" || s.fields["expiration"] == "500")
+	case "basic.consume":
+		return m.quorum[q]
+	case "queue.declare":
+		return m.quorum[q] && m.lent(q)
+	}
+	return false
+}
+
+// unlucky tells the same of an answer.
+func (m *model) unlucky(s said) bool {
+	c := m.channels[s.on]
+	switch {
+	case s.method == "connection.close":
+		return m.entangled(strings.TrimSuffix(s.on, ".0"))
+	case s.method == "channel.close" && c != nil:
+		return paired(c.queues()) || len(c.consumers) > 0 && strings.Contains(s.fields["reply-text"], "partial tx")
+	}
+	return false
 }
 
 // channelChance is that of the answers on one channel.

@@ -34,7 +34,8 @@ type channel struct {
 	last          string // queue that was declared
 	consumers     map[string]consumer
 	unsettled     []unsettled
-	taken         []unsettled // settled by a transaction that is not over
+	taken         []unsettled     // settled by a transaction that is not over
+	touched       map[string]bool // queues by that transaction, at most
 }
 
 type consumer struct {
@@ -140,11 +141,15 @@ func (m *model) onChannel(c *channel, s said) {
 		c.settle(s.tag(), s.has("multiple"))
 	case "basic.recover", "basic.recover-async":
 		c.unsettled = nil
+	case "basic.publish":
+		if c.transactional {
+			c.publish(s)
+		}
 	case "tx.commit":
-		c.taken = nil
+		c.taken, c.touched = nil, map[string]bool{}
 	case "tx.rollback":
 		c.unsettled = append(c.unsettled, c.taken...)
-		c.taken = nil
+		c.taken, c.touched = nil, map[string]bool{}
 	}
 }
 
@@ -185,7 +190,7 @@ func (m *model) came(answer string, line said) {
 }
 
 func (m *model) open(name string) {
-	m.channels[name] = &channel{consumers: map[string]consumer{}}
+	m.channels[name] = &channel{consumers: map[string]consumer{}, touched: map[string]bool{}}
 }
 
 func (m *model) end(conn string, state link) {
@@ -202,6 +207,7 @@ func (c *channel) settle(tag int, multiple bool) {
 		settled := u.tag == tag || multiple && (u.tag < tag || tag == 0)
 		if settled && c.transactional {
 			c.taken = append(c.taken, u)
+			c.touched[u.queue] = true
 		}
 		return settled
 	})
@@ -227,25 +233,58 @@ func (m *model) entangled(conn string) bool {
 		if !strings.HasPrefix(name, conn+".") {
 			continue
 		}
-		for q := range c.queues() {
-			if seen[q] {
+		queues := c.queues()
+		if paired(queues) {
+			return true
+		}
+		for q := range queues {
+			if seen[pair(q)] {
 				return true
 			}
-			seen[q] = true
+			seen[pair(q)] = true
 		}
 	}
 	return false
 }
 
-// lent tells whether messages of a quorum queue are with channels on which nobody
-// consumes them, any more.
-func (m *model) lent(queue string) bool {
-	if !m.quorum[queue] {
-		return false
+// pair is what a queue and the one of its dead letters, such as q1 and d1, have in
+// common.
+func pair(queue string) string {
+	if len(queue) == 2 {
+		return queue[1:]
 	}
+	return queue
+}
+
+// paired tells whether both queues of a pair are among some.
+func paired(queues map[string]bool) bool {
+	pairs := map[string]bool{}
+	for q := range queues {
+		if pairs[pair(q)] {
+			return true
+		}
+		pairs[pair(q)] = true
+	}
+	return false
+}
+
+// publish notes where a message may go: exchanges lead to all queues that are routed to.
+func (c *channel) publish(s said) {
+	if x := s.fields["exchange"]; x == "" || x == `""` {
+		c.touched[s.fields["routing-key"]] = true
+	} else {
+		c.touched["q1"], c.touched["q2"], c.touched["q3"] = true, true, true
+	}
+	if strings.Contains(s.fields["headers"], "CC:") {
+		c.touched["q1"], c.touched["q2"] = true, true
+	}
+}
+
+// lent tells whether messages of a queue are out.
+func (m *model) lent(queue string) bool {
 	for _, c := range m.channels {
 		for _, u := range slices.Concat(c.unsettled, c.taken) {
-			if _, consuming := c.consumers[u.consumer]; u.queue == queue && !consuming {
+			if u.queue == queue {
 				return true
 			}
 		}

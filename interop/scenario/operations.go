@@ -140,13 +140,8 @@ func (g *generator) bind(string) string {
 	return fmt.Sprintf("queue.bind queue=%s exchange=%s routing-key=%s%s%s", g.routed(), g.bound(), g.key(), g.headers(true), g.noWait())
 }
 
-// declareQueue leaves out quorum queues of which messages are out with no consumer:
-// RabbitMQ then counts one (QQ-17).
-func (g *generator) declareQueue(channel string) string {
+func (g *generator) declareQueue(string) string {
 	q := g.queue()
-	if g.lent(q) {
-		return g.publish(channel)
-	}
 	if g.made[q] != "" && g.IntN(5) > 0 {
 		return g.made[q]
 	}
@@ -185,7 +180,7 @@ func (g *generator) quorumArguments(q string) string {
 	return g.queueArguments([]string{"x-queue-type:S:quorum"}, []argument{
 		{40, []string{"x-max-length:I:3", "x-max-length:I:1", "x-max-length:I:0"}},
 		{20, []string{"x-max-length-bytes:I:9", "x-max-length-bytes:l:5"}},
-		{10, []string{"x-message-ttl:I:0", "x-message-ttl:I:3600000"}},
+		{10, []string{"x-message-ttl:I:3600000"}},
 		{50, []string{"x-delivery-limit:I:0", "x-delivery-limit:I:1", "x-delivery-limit:I:2"}},
 		{20, []string{"x-single-active-consumer:t:true"}},
 		{50, g.deadLetters(q)},
@@ -336,15 +331,14 @@ func (g *generator) qos(channel string) string {
 }
 
 // cancel is for any consumer but those that may be single active ones: RabbitMQ
-// 3.10 crashes the queue if one has a prefetch limit (CONS-20). Those of quorum
-// queues would still count (QQ-17).
+// 3.10 crashes the queue if one has a prefetch limit (CONS-20).
 func (g *generator) cancel(channel string) string {
 	tag := fmt.Sprintf("t%d", 1+g.IntN(g.named+1))
 	if c := g.channels[channel]; c != nil {
 		if tags := slices.Sorted(maps.Keys(c.consumers)); len(tags) > 0 && g.IntN(6) > 0 {
 			tag = g.pick(tags...)
 		}
-		if q := c.consumers[tag].queue; g.single[q] || g.quorum[q] {
+		if q := c.consumers[tag].queue; g.single[q] {
 			return g.publish(channel)
 		}
 	}

@@ -71,13 +71,13 @@ func (g *generator) prelude() {
 		g.made[name] = method
 		say("a.1 " + method)
 	}
-	if g.IntN(8) == 0 {
-		g.s.Givens = g.policies()
-	}
 	say("conn a channels=3")
 	say("conn b channels=2")
 	quorum := map[string]bool{}
-	if g.IntN(4) == 0 {
+	switch g.IntN(8) {
+	case 0:
+		g.s.Givens = g.policies()
+	case 1, 2:
 		q := g.pick("1", "2", "3")
 		quorum["q"+q], quorum["d"+q] = true, g.IntN(2) == 0
 	}
