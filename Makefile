@@ -14,7 +14,7 @@ LINT = go tool -modfile=$(CURDIR)/internal/tools/go.mod golangci-lint
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  %-11s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test
 test: ## run the tests
@@ -43,6 +43,12 @@ bench: ## run the benchmarks that match BENCH (all), COUNT (1) times
 .PHONY: scenarios
 scenarios: ## play the scenarios of interop on RabbitMQ and on pocketmq, and write what they show into docs/COMPAT.md
 	cd interop && go test -count=1 -run='TestScenarios|TestEveryRule' ./scenario -update
+
+.PHONY: scenarios40
+scenarios40: ## play them also on a RabbitMQ 4.0, installed beside this system's as root (.ci/rabbitmq40), and then as above
+	url=$$(.ci/rabbitmq40 start) && (cd interop && AMQP_URL=$$url RABBITMQCTL="$(CURDIR)/.ci/rabbitmq40 ctl" \
+		go test -count=1 -run=TestScenarios ./scenario -update); rc=$$?; .ci/rabbitmq40 stop; exit $$rc
+	$(MAKE) scenarios
 
 .PHONY: random
 random: ## play SEQUENCES (100) new random scenarios of OPS (200) steps on both, or as many as FOR (such as 1h) allows

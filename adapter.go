@@ -1,6 +1,7 @@
 package pocketmq
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -49,9 +50,19 @@ func init() {
 		_, err := parseExpiration(s)
 		return err
 	}
-	hook.Connection = func(v int) any {
-		return SessionOption(func(s *Session) { s.rabbitMQ, s.wire, s.version = true, true, version(v) })
+	hook.Connection = func(v int, name, user string) any {
+		return SessionOption(func(s *Session) {
+			s.rabbitMQ, s.wire, s.version, s.who = true, true, version(v), identity{connection: name, user: user}
+		})
 	}
+	hook.Channel = func(s any, number uint16) any {
+		child := s.(*Session).Session()
+		child.who.channel = number
+		return child
+	}
+	hook.Event = func(s any, key string, headers func() map[string]any) { s.(*Session).event(key, headers) }
+	hook.PID = func(s any) string { return s.(*Session).pid() }
+	hook.ErlangArguments = erlangArguments
 	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }
@@ -95,42 +106,82 @@ func (s *Session) route(name, key string, m *Message) (deliver func(ctx context.
 	if err != nil {
 		return nil, err
 	}
-	names, delays := b.destinations(x, key, more, m)
+	to := s.destinations(x, key, more, m)
+	if b.tracing.Load() {
+		s.tracePublish(&item{m, x, key}, more, to.queueNames())
+	}
 	return func(ctx context.Context, mandatory bool) error {
 		if err := s.check(ctx); err != nil {
 			return err
 		}
-		var queues []*queue
-		for _, name := range names {
-			if q, ok := b.queues.Load(name); ok {
-				queues = append(queues, q)
-			}
+		queues, gone := to.exist(b)
+		if gone != nil && len(queues) == 0 {
+			return gone
 		}
 		x.published.Add(1)
 		var flags PublishOption
 		if mandatory {
 			flags = Mandatory
 		}
-		return b.handOver(ctx, s, queues, delays, &item{m, x, key}, flags)
+		return cmp.Or(b.handOver(ctx, s, queues, to.delays, &item{m, x, key}, flags), gone)
 	}, nil
 }
 
-// destinations returns the names of the queues that a message goes to, and what
-// delays it. As in RabbitMQ, what the bindings are counts now, but which queues exist
-// when they are looked up: the default exchange leads to any name.
-func (b *Broker) destinations(x *exchange, key string, more []string, m *Message) (names []string, delays []delay) {
-	if x.name == "" {
-		names = append(append(names, key), more...)
+// destinations are where a message goes to that is held back. As in RabbitMQ, what the
+// bindings are counts when it is published. Before 4.0 they lead to the queues of these
+// names, and the default exchange to any name; later, to queues that exist already.
+type destinations struct {
+	names  []string // before 4.0
+	queues []*queue // from 4.0 on
+	delays []delay
+}
+
+func (s *Session) destinations(x *exchange, key string, more []string, m *Message) (to destinations) {
+	if x.name == "" && s.version < v4_0 {
+		names := append([]string{key}, more...)
 		slices.Sort(names)
-		return slices.Compact(names), nil
+		to.names = slices.Compact(names)
+		return to
 	}
 	r := routings.Get().(*routing)
 	defer r.release()
-	r.run(b, x, key, more, m)
+	r.run(s.broker, x, key, more, m)
+	to.delays = slices.Clone(r.delays)
+	if s.version >= v4_0 {
+		to.queues = slices.Clone(r.queues)
+		return to
+	}
 	for _, q := range r.queues {
+		to.names = append(to.names, q.name)
+	}
+	return to
+}
+
+// queueNames are those of all queues that it goes to, there or not.
+func (to *destinations) queueNames() []string {
+	names := slices.Clone(to.names)
+	for _, q := range to.queues {
 		names = append(names, q.name)
 	}
-	return names, slices.Clone(r.delays)
+	return names
+}
+
+// exist returns the queues that are there now, and an error if one of those that were
+// there is not.
+func (to *destinations) exist(b *Broker) (queues []*queue, gone error) {
+	for _, name := range to.names {
+		if q, ok := b.queues.Load(name); ok {
+			queues = append(queues, q)
+		}
+	}
+	for _, q := range to.queues {
+		if now, _ := b.queues.Load(q.name); now == q {
+			queues = append(queues, q)
+		} else {
+			gone = q.deleted()
+		}
+	}
+	return queues, gone
 }
 
 // origin is what a message has beside its fields, which nobody sees.

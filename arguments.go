@@ -122,16 +122,18 @@ var arguments = []argument{
 	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
 	{key: "x-max-age", types: streams, check: checkMaxAge},
 	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
-	{key: "x-stream-filter-size-bytes", types: streams, since: v4_0}, // checked by checkStream
+	{key: "x-stream-filter-size-bytes", types: streams, since: v4_3}, // checked by checkStream, since 4.0
 	{key: "x-initial-cluster-size", types: streams, check: checkPositive},
 	{key: "x-queue-leader-locator", types: quorum | streams, later: classic,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
 	{key: "x-delivery-limit", types: quorum, native: true},
-	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", "disabled", "all", "failed", "returned"),
+	{key: "x-consumer-timeout", types: quorum, check: checkPositiveTime, since: v4_3}, // refused by checkQuorum
+	{key: "x-consumer-disconnected-timeout", types: quorum, check: checkPositiveTime, since: v4_3},
+	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", retryTypes...),
 		since: v4_3, native: true},
 	{key: "x-delayed-retry-min", types: quorum, check: checkTime, since: v4_3, native: true},
 	{key: "x-delayed-retry-max", types: quorum, check: checkTime, since: v4_3, native: true},
-	{key: "x-delayed-retry-growth", types: quorum, check: oneOf("invalid_delayed_retry_growth", "linear", "exponential"),
+	{key: "x-delayed-retry-growth", types: quorum, check: oneOf("invalid_delayed_retry_growth", retryGrowths...),
 		since: onlyHere, native: true},
 	{key: "x-queue-master-locator", types: classic},
 }

@@ -23,11 +23,13 @@ import (
 // Client; Session makes more of them. All methods may be called from any
 // goroutine. Make it with New, and Close it to end its goroutines.
 type Broker struct {
-	vhost string
-	log   *slog.Logger
-	born  time.Time // see now
+	vhost  string
+	log    *slog.Logger
+	events bool      // see Events
+	born   time.Time // see now
 
 	phase    atomic.Int32
+	tracing  atomic.Bool
 	draining chan struct{} // closed when Shutdown begins
 	drained  chan struct{} // gets a token when a queue may have run empty while draining
 
@@ -50,8 +52,8 @@ const (
 )
 
 // New returns a broker with the exchanges that AMQP predeclares: "", amq.direct,
-// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, to which
-// nothing comes.
+// amq.fanout, amq.topic, amq.headers and amq.match, and amq.rabbitmq.trace, for
+// SetTracing.
 func New(opts ...Option) *Broker {
 	b := &Broker{
 		vhost: "/", log: slog.New(slog.DiscardHandler), born: time.Now(),
@@ -66,19 +68,19 @@ func New(opts ...Option) *Broker {
 	b.root.root = true
 	byName := &defaultRouter{&b.queues}
 	b.exchanges.Store("", &exchange{broker: b, kind: Direct, durable: true, router: byName, exact: byName})
-	for name, kind := range map[string]string{
-		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, tracing: Topic,
-	} {
-		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == tracing})
+	predeclared := map[string]string{
+		"amq.direct": Direct, "amq.fanout": Fanout, "amq.topic": Topic, "amq.headers": Headers, "amq.match": Headers, traceExchange: Topic,
+	}
+	if b.events {
+		predeclared[eventExchange] = Topic
+	}
+	for name, kind := range predeclared {
+		x, err := newExchange(b, name, kind, exchangeConfig{durable: true, internal: name == traceExchange || name == eventExchange})
 		invariant.Check(err == nil, "a predeclared exchange without arguments")
 		b.exchanges.Store(name, x)
 	}
 	return b
 }
-
-// tracing is where RabbitMQ publishes copies of all messages if it is told to. Here
-// it is an exchange like others, for clients to find (EXCH-1).
-const tracing = "amq.rabbitmq.trace"
 
 // Session returns a new session.
 func (b *Broker) Session(opts ...SessionOption) *Session {
@@ -125,7 +127,7 @@ func (b *Broker) publish(ctx context.Context, s *Session, name, key string, m *M
 	if err := m.check(); err != nil {
 		return err // after the above (PUB-1)
 	}
-	if q := x.onlyQueue(key, m); q != nil {
+	if q := x.onlyQueue(key, m); q != nil && !b.tracing.Load() {
 		if err := q.push(ctx, s, &item{m, x, key}, true); err != errGone {
 			return err
 		}
@@ -168,7 +170,11 @@ func (b *Broker) deliver(ctx context.Context, s *Session, x *exchange, key strin
 	r := routings.Get().(*routing)
 	defer r.release()
 	r.run(b, x, key, more, m)
-	return b.handOver(ctx, s, r.queues, r.delays, &item{m, x, key}, flags)
+	it := &item{m, x, key}
+	if b.tracing.Load() {
+		s.tracePublish(it, more, s.routedNames(it, r))
+	}
+	return b.handOver(ctx, s, r.queues, r.delays, it, flags)
 }
 
 // handOver is the end of publish: a message is where it goes to when it returns.
@@ -291,6 +297,7 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 		return err
 	}
 	b.exchanges.Store(name, x)
+	b.exchangeCreated(x, c.user)
 	return nil
 }
 
@@ -347,37 +354,44 @@ func (b *Broker) deleteExchange(name string, c deleteConfig) error {
 	if c.ifUnused && len(x.bindings) > 0 {
 		return preconditionFailed("%v in use", x.at())
 	}
-	b.removeExchange(x)
+	b.removeExchange(x, c.user)
 	return nil
 }
 
-// removeExchange takes an exchange and its bindings out; b.mu is held.
-func (b *Broker) removeExchange(x *exchange) {
+// removeExchange takes an exchange and its bindings out, for a user; b.mu is held.
+func (b *Broker) removeExchange(x *exchange, user string) {
 	b.exchanges.Delete(x.name)
+	b.exchangeDeleted(x, user)
 	if x.delays != nil {
 		x.delays.end(errGone)
 	}
 	for _, out := range x.bindings {
-		x.unbind(out)
+		b.removeBinding(out, user)
 	}
-	b.removeInbound(destination{exchange: x})
+	b.removeInbound(destination{exchange: x}, user)
+}
+
+// removeBinding takes a binding out; b.mu is held.
+func (b *Broker) removeBinding(n *binding, user string) {
+	n.source.unbind(n)
+	b.bindingEvent("binding.deleted", n, user)
 }
 
 // removeInbound removes the bindings that lead to d, and with them auto-delete
 // exchanges that led nowhere else (EXCH-24); b.mu is held.
-func (b *Broker) removeInbound(d destination) {
+func (b *Broker) removeInbound(d destination, user string) {
 	for in := range maps.Clone(*d.inbound()) {
-		in.source.unbind(in)
-		b.removeIfUnused(in.source)
+		b.removeBinding(in, user)
+		b.removeIfUnused(in.source, user)
 	}
 }
 
 // removeIfUnused removes an auto-delete exchange that has just lost a binding,
 // if that was its last; b.mu is held.
-func (b *Broker) removeIfUnused(x *exchange) {
+func (b *Broker) removeIfUnused(x *exchange, user string) {
 	current, _ := b.exchanges.Load(x.name)
 	if x.autoDelete && len(x.bindings) == 0 && current == x {
-		b.removeExchange(x)
+		b.removeExchange(x, user)
 	}
 }
 
@@ -425,9 +439,10 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		return nil, errSessionClosed // meanwhile: nobody would delete the queue
 	}
 	if stale, ok := b.queues.Load(name); ok {
-		b.removeInbound(destination{queue: stale}) // it is gone, and about to be removed
+		b.removeInbound(destination{queue: stale}, nobody) // it is gone, and about to be removed
 	}
 	b.queues.Store(name, q)
+	b.queueCreated(q, s.who.user)
 	q.use() // from now on it may expire
 	return q, nil
 }
@@ -485,13 +500,13 @@ func (b *Broker) removeQueue(q *queue, c deleteConfig) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	b.forgetQueue(q)
+	b.forgetQueue(q, c.user)
 	q.cancelConsumers(q.deleted())
 	return n, nil
 }
 
-// forgetQueue takes a queue that has ended out of the tables.
-func (b *Broker) forgetQueue(q *queue) {
+// forgetQueue takes a queue that a user has ended out of the tables.
+func (b *Broker) forgetQueue(q *queue, user string) {
 	if q.owner != nil {
 		q.owner.disown(q)
 	}
@@ -500,7 +515,8 @@ func (b *Broker) forgetQueue(q *queue) {
 	if current, _ := b.queues.Load(q.name); current == q {
 		b.queues.Delete(q.name)
 	}
-	b.removeInbound(destination{queue: q})
+	b.removeInbound(destination{queue: q}, nobody)
+	b.queueDeleted(q, user)
 }
 
 // bindRequest is a binding to be made or undone, by names.
@@ -547,7 +563,9 @@ func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
 		return nil, err
 	}
 	n.args = maps.Clone(n.args)
-	n.source.bind(n)
+	if n.source.bind(n) {
+		b.bindingEvent("binding.created", n, s.who.user)
+	}
 	return n, nil
 }
 
@@ -561,8 +579,8 @@ func (b *Broker) unbind(s *Session, r bindRequest) error {
 	if err := s.mayUse(n.to.queue); err != nil {
 		return err
 	}
-	n.source.unbind(n)
-	b.removeIfUnused(n.source)
+	b.removeBinding(n, s.who.user)
+	b.removeIfUnused(n.source, s.who.user)
 	return nil
 }
 

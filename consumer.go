@@ -45,11 +45,18 @@ type Consumer struct {
 	core fifo.Consumer[item] // guarded by queue.mu
 }
 
+// noAckPrefetch is how many messages a connection's consumer without acks, which has
+// no limit, may have been assigned that are not sent yet (CONS-8).
+const noAckPrefetch = 256
+
 func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c := &Consumer{
 		core: fifo.Consumer[item]{Priority: cfg.priority, Prefetch: cfg.prefetch, Exclusive: cfg.exclusive},
 		tag:  cfg.tag, session: s, autoAck: cfg.autoAck, handled: cfg.concurrency > 0, reading: cfg.reading, notify: cfg.notify, running: 1,
 		wake: make(chan struct{}, 1), over: make(chan struct{}), done: make(chan struct{}),
+	}
+	if c.autoAck && s.wire {
+		c.core.Prefetch = noAckPrefetch
 	}
 	c.core.Owner = c
 	c.batch = ring.New(&q.broker.entries)
@@ -234,7 +241,7 @@ func (c *Consumer) tryReceive(autoAck, park bool, d *Delivery) (ok bool, err err
 	}
 	flush, more := c.handOut(autoAck, d)
 	c.mu.Unlock()
-	c.handedOut(flush, more)
+	c.handedOut(d, flush, more)
 	return true, nil
 }
 
@@ -259,7 +266,9 @@ func (c *Consumer) fetch(autoAck, park bool, d *Delivery) (ok bool, err error) {
 	}
 	c.mu.Unlock()
 	c.unlock()
-	c.handedOut(flush, more)
+	if ok {
+		c.handedOut(d, flush, more)
+	}
 	return ok, err
 }
 
@@ -285,7 +294,10 @@ func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
 
 // handedOut finishes handOut: it hands in the acks, and wakes another goroutine
 // for the rest of the batch.
-func (c *Consumer) handedOut(flush, more bool) {
+func (c *Consumer) handedOut(d *Delivery, flush, more bool) {
+	if c.queue.broker.tracing.Load() {
+		c.session.traceDelivery(c.queue, d)
+	}
 	if flush {
 		c.flush()
 	}
@@ -355,6 +367,7 @@ func (c *Consumer) ended(why error) {
 	if c.notify != nil {
 		c.notify()
 	}
+	c.session.broker.consumerDeleted(c, why)
 	c.session.forget(c)
 	c.leave()
 }

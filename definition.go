@@ -71,19 +71,43 @@ var policyKeys = map[string]policyKey{
 	"queue-version":                 {what: "queue-version value", check: func(v any) bool { return checkQueueVersion(v) == "" }},
 	"queue-leader-locator":          text("queue leader locator value", "client-local", "balanced", "random", "least-leaders"),
 	"max-age":                       {what: "max age", lesser: lesserAge, check: func(v any) bool { return checkMaxAge(v) == "" }},
+
+	// Of 4.3. A shorter delay is no stricter one: an argument goes before the policy, and no operator has a say.
+	"delayed-retry-type":   text("delayed retry type", retryTypes...),
+	"delayed-retry-min":    {what: "delayed retry minimum", check: isTime},
+	"delayed-retry-max":    {what: "delayed retry maximum", check: isTime},
+	"delayed-retry-growth": text("delayed retry growth", retryGrowths...), // here only
 }
+
+func isTime(v any) bool { return checkTime(v) == "" }
 
 // notFor are the keys that a type of queue does not have: a policy with one of them
 // does not apply to such a queue.
 var notFor = map[ApplyTo][]string{
-	ApplyToClassicQueues: {
+	ApplyToClassicQueues: append([]string{
 		"delivery-limit", "dead-letter-strategy", "max-age", "stream-max-segment-size-bytes", "queue-leader-locator", "initial-cluster-size",
-	},
+	}, retryKeys...),
 	ApplyToQuorumQueues: {"queue-mode", "max-age", "stream-max-segment-size-bytes", "initial-cluster-size"},
-	ApplyToStreams: {
+	ApplyToStreams: append([]string{
 		"expires", "message-ttl", "dead-letter-exchange", "dead-letter-routing-key", "dead-letter-strategy", "max-length",
 		"max-in-memory-length", "max-in-memory-bytes", "overflow", "queue-mode", "delivery-limit",
-	},
+	}, retryKeys...),
+}
+
+// retryKeys are those of a RetryPolicy, without its limit.
+var retryKeys = []string{"delayed-retry-type", "delayed-retry-min", "delayed-retry-max", "delayed-retry-growth"}
+
+// lacks returns the keys that are not for the queue.
+func (q *queue) lacks() []string {
+	t := queueTypeOf(q.args)
+	keys := notFor[queueGroups[t]]
+	switch {
+	case !q.wire && t == classic: // it has these here
+		return slices.DeleteFunc(slices.Clone(keys), func(key string) bool { return key == "delivery-limit" || slices.Contains(retryKeys, key) })
+	case t == quorum && !q.defaults.retries: // it is of a version that does not have them
+		return slices.Concat(keys, retryKeys)
+	}
+	return keys
 }
 
 // unsupportedKeys are those of plug-ins and of clusters, of which there is nothing

@@ -75,6 +75,12 @@
 // [Retry] a message that failed is delivered again after a pause that grows. What
 // waits in a queue without consumers, also to expire, is lost with the broker.
 //
+// # Looking on
+//
+// [Broker.Stats] returns a snapshot. With [Broker.SetTracing] an exchange gets a copy of
+// all that is published and handed out, and with [Events] another one is told what is
+// created and deleted.
+//
 // # Ending
 //
 // Cancelling the context of Consume or Handle, or Cancel, ends one consumer; a

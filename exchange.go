@@ -168,11 +168,12 @@ func (x *exchange) alternateName() string {
 	return ""
 }
 
-// bind adds a binding; binding again changes nothing. Broker.mu is held.
-func (x *exchange) bind(b *binding) {
+// bind adds a binding, and reports whether it is new; binding again changes nothing.
+// Broker.mu is held.
+func (x *exchange) bind(b *binding) (added bool) {
 	id := b.identity()
 	if _, ok := x.bindings[id]; ok {
-		return
+		return false
 	}
 	if x.bindings == nil {
 		x.bindings, x.slots = map[string]*binding{}, map[slot]int{}
@@ -183,6 +184,7 @@ func (x *exchange) bind(b *binding) {
 		x.router.add(b)
 	}
 	b.to.addInbound(b)
+	return true
 }
 
 // has reports whether there is a binding that is equal to b. Broker.mu is held.

@@ -126,7 +126,7 @@ func (q *queue) endUnused() {
 	}
 	q.unlock() // Shutdown may have waited for it
 	if expired {
-		q.broker.forgetQueue(q)
+		q.broker.forgetQueue(q, nobody)
 	}
 }
 

@@ -57,6 +57,7 @@ type exchangeConfig struct {
 	passive, durable, autoDelete, internal bool
 	maxDelayed                             int  // 0 = the default
 	rabbitMQ                               bool // the session has RabbitMQDefaults
+	user                                   string
 	args                                   Table
 	err                                    error
 }
@@ -85,7 +86,10 @@ type bindConfig struct {
 	args Table
 }
 
-type deleteConfig struct{ ifUnused, ifEmpty bool }
+type deleteConfig struct {
+	ifUnused, ifEmpty bool
+	user              string
+}
 
 type consumeConfig struct {
 	tag         string
@@ -98,6 +102,7 @@ type consumeConfig struct {
 	concurrency int
 	notify      func()
 	args        Table
+	wire        bool    // over a connection
 	version     version // of RabbitMQ, as the session has it
 	reading     reading // of a stream
 	err         error

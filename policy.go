@@ -16,17 +16,17 @@ import (
 // At most one policy applies to a queue or exchange, that of the highest Priority
 // (of several, the first by name), and at most one operator policy. Definitions of
 // several policies are never combined; that of the policy and of the operator
-// policy are, and both with the arguments: the least number counts, and otherwise
+// policy are, and both with the arguments: the least limit counts, and otherwise
 // the argument before the policies.
 type Policy struct {
-	Name string
+	Name string // must not be empty
 	// Pattern is a regular expression in Go's syntax. It may match any part of the
 	// name, unless it says otherwise with ^ and $.
 	Pattern string
 	// Definition has the names of arguments, without "x-", as keys: expires,
 	// message-ttl, max-length, max-length-bytes, overflow, dead-letter-exchange,
-	// dead-letter-routing-key and, for exchanges, alternate-exchange, and those of
-	// other types of queues. Of these, an operator policy may have numbers and
+	// dead-letter-routing-key, those of retries (see Retry) and, for exchanges,
+	// alternate-exchange, and those of other types of queues. Of these, an operator policy may have numbers and
 	// overflow. It must not be changed afterwards.
 	Definition Table
 	Priority   int
@@ -86,6 +86,7 @@ func (b *Broker) setPolicy(set *policySet, p Policy, operator bool) error {
 			*set = policySet{}
 		}
 		(*set)[p.Name] = checked
+		b.policySet(checked.Policy)
 		return nil
 	})
 }
@@ -96,6 +97,7 @@ func (b *Broker) clearPolicy(set *policySet, noun, name string) error {
 			return notFound("no %v", b.at(noun, name))
 		}
 		delete(*set, name)
+		b.policyCleared(noun, name)
 		return nil
 	})
 }
@@ -153,6 +155,9 @@ func newPolicy(p Policy, operator bool) (*policy, error) {
 	}
 	if err := checkTable("definition", p.Definition, 0); err != nil {
 		return nil, err
+	}
+	if p.Name == "" {
+		return nil, invalid("a policy needs a name")
 	}
 	p.ApplyTo = cmp.Or(p.ApplyTo, ApplyToAll)
 	var wrong []string

@@ -51,6 +51,10 @@ func TestPoliciesAreCheckedAsByRabbitMQ(t *testing.T) { // POL-4, POL-5, POL-10
 		{pocketmq.Table{"max-age": "7D"}, "", `[{<<"max-age">>,<<"7D">>}] are not recognised policy settings`},
 		{pocketmq.Table{"queue-leader-locator": "x"}, `<<"x">> is not a valid queue leader locator value`, `[{<<"queue-leader-locator">>,<<"x">>}] are not recognised policy settings`},
 		{pocketmq.Table{"initial-cluster-size": "x"}, `<<"x">> is not a valid cluster size`, `[{<<"initial-cluster-size">>,<<"x">>}] are not recognised policy settings`},
+		{pocketmq.Table{"delayed-retry-type": "some"}, `<<"some">> is not a valid delayed retry type`, `[{<<"delayed-retry-type">>,<<"some">>}] are not recognised policy settings`},
+		{pocketmq.Table{"delayed-retry-min": -1}, "-1 is not a valid delayed retry minimum", `[{<<"delayed-retry-min">>,-1}] are not recognised policy settings`},
+		{pocketmq.Table{"delayed-retry-max": "x"}, `<<"x">> is not a valid delayed retry maximum`, `[{<<"delayed-retry-max">>,<<"x">>}] are not recognised policy settings`},
+		{pocketmq.Table{"delayed-retry-growth": "x"}, `<<"x">> is not a valid delayed retry growth`, `[{<<"delayed-retry-growth">>,<<"x">>}] are not recognised policy settings`},
 		{pocketmq.Table{"stream-max-segment-size-bytes": int64(3000000001)}, "3000000001 is not a valid segment size",
 			`[{<<"stream-max-segment-size-bytes">>,3000000001}] are not recognised policy settings`},
 	} {
@@ -84,9 +88,10 @@ func TestPolicyErrorNamesAllThatIsWrong(t *testing.T) { // POL-10
 	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"ha-mode": "all"}}), pocketmq.ErrNotSupported)
 	require.ErrorIs(t, b.ClearPolicy("p"), pocketmq.ErrNotFound)
 	require.EqualError(t, b.ClearOperatorPolicy("p"), "NOT_FOUND - no operator policy 'p' in vhost '/'")
-	require.ErrorIs(t, new(pocketmq.Broker).SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrInvalid)
+	require.ErrorIs(t, new(pocketmq.Broker).SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrInvalid)
+	require.EqualError(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), "SYNTAX_ERROR - a policy needs a name")
 	must(t, b.Close())
-	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrClosed)
+	require.ErrorIs(t, b.SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{"max-length": 1}}), pocketmq.ErrClosed)
 }
 
 func TestPolicyThatContainsItselfIsRefused(t *testing.T) {
@@ -126,15 +131,17 @@ func TestPolicyMergesWithArguments(t *testing.T) { // POL-3, POL-6, POL-7
 		"operator more": {nil, pocketmq.Table{"max-length": 5}, pocketmq.Table{"max-length": 6}, pocketmq.Table{"x-max-length": int64(5)}},
 		"key by key": {pocketmq.Table{"x-expires": 1}, pocketmq.Table{"max-length": 5}, pocketmq.Table{"message-ttl": 6},
 			pocketmq.Table{"x-expires": 1, "x-max-length": int64(5), "x-message-ttl": int64(6)}},
-		"string":        {pocketmq.Table{"x-overflow": "block"}, pocketmq.Table{"overflow": "drop-head"}, nil, pocketmq.Table{"x-overflow": "block"}},
-		"no argument":   {nil, pocketmq.Table{"overflow": "drop-head"}, nil, pocketmq.Table{"x-overflow": "drop-head"}},
-		"operator's":    {nil, pocketmq.Table{"overflow": "drop-head"}, pocketmq.Table{"overflow": "reject-publish"}, pocketmq.Table{"x-overflow": "reject-publish"}},
-		"very long":     {nil, pocketmq.Table{"message-ttl": int64(1) << 60}, nil, pocketmq.Table{"x-message-ttl": int64(315360000000)}},
-		"routing key":   {pocketmq.Table{"x-dead-letter-exchange": "a"}, pocketmq.Table{"dead-letter-exchange": "b", "dead-letter-routing-key": "k"}, nil, pocketmq.Table{"x-dead-letter-exchange": "a", "x-dead-letter-routing-key": "k"}},
-		"empty string":  {pocketmq.Table{"x-dead-letter-exchange": ""}, pocketmq.Table{"dead-letter-exchange": "b"}, nil, pocketmq.Table{"x-dead-letter-exchange": ""}},
-		"age":           {pocketmq.Table{"x-max-age": "90m"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "1h"}},
-		"lesser age":    {pocketmq.Table{"x-max-age": "90s"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "90s"}},
-		"no limit":      {pocketmq.Table{"x-delivery-limit": -1}, pocketmq.Table{"delivery-limit": 5}, nil, pocketmq.Table{"x-delivery-limit": int64(5)}},
+		"string":       {pocketmq.Table{"x-overflow": "block"}, pocketmq.Table{"overflow": "drop-head"}, nil, pocketmq.Table{"x-overflow": "block"}},
+		"no argument":  {nil, pocketmq.Table{"overflow": "drop-head"}, nil, pocketmq.Table{"x-overflow": "drop-head"}},
+		"operator's":   {nil, pocketmq.Table{"overflow": "drop-head"}, pocketmq.Table{"overflow": "reject-publish"}, pocketmq.Table{"x-overflow": "reject-publish"}},
+		"very long":    {nil, pocketmq.Table{"message-ttl": int64(1) << 60}, nil, pocketmq.Table{"x-message-ttl": int64(315360000000)}},
+		"routing key":  {pocketmq.Table{"x-dead-letter-exchange": "a"}, pocketmq.Table{"dead-letter-exchange": "b", "dead-letter-routing-key": "k"}, nil, pocketmq.Table{"x-dead-letter-exchange": "a", "x-dead-letter-routing-key": "k"}},
+		"empty string": {pocketmq.Table{"x-dead-letter-exchange": ""}, pocketmq.Table{"dead-letter-exchange": "b"}, nil, pocketmq.Table{"x-dead-letter-exchange": ""}},
+		"age":          {pocketmq.Table{"x-max-age": "90m"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "1h"}},
+		"lesser age":   {pocketmq.Table{"x-max-age": "90s"}, pocketmq.Table{"max-age": "1h"}, nil, pocketmq.Table{"x-max-age": "90s"}},
+		"no limit":     {pocketmq.Table{"x-delivery-limit": -1}, pocketmq.Table{"delivery-limit": 5}, nil, pocketmq.Table{"x-delivery-limit": int64(5)}},
+		"retries": {pocketmq.Table{"x-delayed-retry-min": 9}, pocketmq.Table{"delayed-retry-type": "all", "delayed-retry-min": 5, "delayed-retry-max": 7}, nil,
+			pocketmq.Table{"x-delayed-retry-type": "all", "x-delayed-retry-min": 9, "x-delayed-retry-max": 7}},
 		"queue version": {nil, pocketmq.Table{"queue-version": 2}, nil, pocketmq.Table{"x-queue-version": 2}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -56,6 +56,9 @@ func (w where) checkQuorum(c queueConfig) error {
 	if c.args["x-dead-letter-strategy"] == "at-least-once" && c.args["x-overflow"] == RejectPublish.String() {
 		return notSupported("%v: dead-lettering at least once is not supported", w)
 	}
+	if _, ok := c.args["x-consumer-timeout"]; ok && (!c.wire || c.version >= v4_3) {
+		return notSupported("%v: x-consumer-timeout is not supported", w)
+	}
 	return nil
 }
 

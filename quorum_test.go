@@ -56,3 +56,22 @@ func TestAQuorumQueueHasTwoPriorities(t *testing.T) { // QQ-9, QQ-10
 		require.Equal(t, []string{"low", "high"}, drain(t, b, "q"), "what came back is before all")
 	})
 }
+
+// ARGS-23: a time that we do not keep is refused, and one that means nothing on one node is not.
+func TestConsumerTimeoutsOfQuorumQueues(t *testing.T) {
+	b := newBroker(t)
+	for key, tc := range map[string]struct {
+		value any
+		is    error
+	}{
+		"x-consumer-timeout":              {1000, pocketmq.ErrNotSupported},
+		"x-consumer-disconnected-timeout": {1000, nil},
+	} {
+		_, err := b.DeclareQueue(ctx, "q "+key, pocketmq.Quorum(), pocketmq.Arguments(pocketmq.Table{key: tc.value}))
+		require.ErrorIs(t, err, tc.is, key)
+		_, err = b.DeclareQueue(ctx, "wrong", pocketmq.Quorum(), pocketmq.Arguments(pocketmq.Table{key: "soon"}))
+		require.ErrorIs(t, err, pocketmq.ErrPreconditionFailed, key)
+		_, err = b.DeclareQueue(ctx, "classic", pocketmq.Arguments(pocketmq.Table{key: tc.value}))
+		require.ErrorIs(t, err, pocketmq.ErrPreconditionFailed, key)
+	}
+}

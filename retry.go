@@ -28,6 +28,20 @@ type RetryPolicy struct {
 // Shutdown waits for it if the queue has consumers. RabbitMQ 4.3 has the same, but
 // for Exponential, in quorum queues, as the arguments x-delayed-retry-type, -min and
 // -max; the package rabbitmq refuses what no RabbitMQ has.
+//
+// A Policy says the same to queues that exist:
+//
+//	Definition: pocketmq.Table{
+//		"delayed-retry-type":   "all", // or "failed", "returned", "disabled"
+//		"delayed-retry-min":    1000,  // milliseconds
+//		"delayed-retry-max":    60000,
+//		"delayed-retry-growth": "exponential",
+//		"delivery-limit":       5, // Times
+//	}
+//
+// It is for what comes back from now on: what waits already goes on waiting for as
+// long as it was to. Where a queue has its own Retry that counts, but of two limits
+// the lesser does.
 func Retry(p RetryPolicy) QueueOption {
 	return queueOption(func(c *queueConfig) {
 		set(&c.args, "x-delayed-retry-type", "all")
@@ -48,6 +62,12 @@ func Retry(p RetryPolicy) QueueOption {
 		}
 	})
 }
+
+// The values of x-delayed-retry-type and x-delayed-retry-growth.
+var (
+	retryTypes   = []string{"disabled", "all", "failed", "returned"}
+	retryGrowths = []string{"linear", "exponential"}
+)
 
 // retry is a RetryPolicy in force.
 type retry struct {
@@ -104,4 +124,12 @@ func (r *retry) delay(returns, failures int, released bool) int64 {
 		by *= 2
 	}
 	return min(by, limit)
+}
+
+// retryPolicy is how what comes back is retried, as far as a RetryPolicy can say it.
+func (s *settings) retryPolicy() RetryPolicy {
+	if s.retry == nil {
+		return RetryPolicy{}
+	}
+	return RetryPolicy{Min: s.retry.min, Max: s.retry.max, Exponential: s.retry.exponential, Times: max(s.deliveryLimit, 0)}
 }

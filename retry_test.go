@@ -154,3 +154,65 @@ func TestRetryPoliciesThatCannotBe(t *testing.T) {
 		}
 	})
 }
+
+// --- by policy ---------------------------------------------------------------
+
+var retryByPolicy = pocketmq.Table{
+	"delayed-retry-type": "all", "delayed-retry-min": 1000, "delayed-retry-max": 3000, "delayed-retry-growth": "exponential", "delivery-limit": 4,
+}
+
+func TestAPolicySaysAllThatRetryDoes(t *testing.T) {
+	const s = time.Second
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		mortal(t, b, "q")
+		mortal(t, b, "own", pocketmq.Retry(pocketmq.RetryPolicy{Min: 5 * s, Max: 9 * s, Times: 2}))
+		setPolicy(t, b, "p", "^(q|own)$", retryByPolicy)
+		want := pocketmq.RetryPolicy{Min: s, Max: 3 * s, Exponential: true, Times: 4}
+		require.Equal(t, want, stats(t, b, "q").Retry)
+		require.Equal(t, 4, stats(t, b, "q").DeliveryLimit)
+		start := time.Now()
+		var at []time.Duration
+		handle(t, b, "q", func(context.Context, *pocketmq.Delivery) error {
+			at = append(at, time.Since(start))
+			return errors.New("no")
+		})
+		send(t, b, "q", "x")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		require.Equal(t, []time.Duration{0, 1 * s, 3 * s, 6 * s, 9 * s}, at)
+		require.Equal(t, "delivery_limit", deaths(t, take(t, b, "dead"))[0]["reason"])
+
+		own := stats(t, b, "own").Retry
+		require.Equal(t, [3]any{5 * s, 9 * s, 2}, [3]any{own.Min, own.Max, own.Times}, "the argument goes first, but of limits the lesser counts")
+	})
+}
+
+func TestAPolicyOfRetriesComesAndGoes(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		c := consume(t, b, "q")
+		fill(t, b, "q", 2)
+		before := held(t, c)
+		setPolicy(t, b, "p", "^q$", retryByPolicy)
+		must(t, before[0].Nack(true)) // also what was handed out before
+		require.Equal(t, 1, stats(t, b, "q").Delayed)
+		must(t, b.ClearPolicy("p"))
+		require.Equal(t, [2]any{pocketmq.RetryPolicy{}, -1}, [2]any{stats(t, b, "q").Retry, stats(t, b, "q").DeliveryLimit})
+		must(t, before[1].Nack(true))
+		require.Equal(t, "2", string(receive(t, c).Body), "at once")
+		start := time.Now()
+		require.Equal(t, "1", string(receive(t, c).Body), "what waits goes on waiting")
+		require.Equal(t, time.Second, time.Since(start))
+	})
+}
+
+func TestAPolicyOfRetriesIsForQueuesThatHaveThem(t *testing.T) {
+	b := newBroker(t)
+	setPolicy(t, b, "p", "", retryByPolicy)
+	declare(t, b, "classic")
+	declare(t, b, "quorum", pocketmq.Quorum())
+	declare(t, b, "stream", pocketmq.Stream())
+	for queue, want := range map[string]string{"classic": "p", "quorum": "p", "stream": ""} {
+		require.Equal(t, want, stats(t, b, queue).Policy, queue)
+	}
+}

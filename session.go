@@ -20,6 +20,8 @@ type Session struct {
 	rabbitMQ bool     // see RabbitMQDefaults
 	wire     bool     // it is a connection's
 	version  version  // of RabbitMQ that it behaves like
+	who      identity
+	number   int64 // of all in the process
 
 	mu        sync.Mutex             // taken after all other locks; guards the fields below
 	consumers map[string]*Consumer   // by tag
@@ -32,10 +34,13 @@ type Session struct {
 	tidyAt    int           // how large ended and got may grow before tidy
 }
 
+// sessionCount is how many sessions were ever made.
+var sessionCount atomic.Int64
+
 func newSession(b *Broker) *Session {
 	return &Session{
 		broker: b, consumers: map[string]*Consumer{}, ended: map[*Consumer]struct{}{}, got: map[*queue]*holder{}, tidyAt: tidyStep,
-		over: make(chan struct{}), version: v4_0,
+		over: make(chan struct{}), version: v4_0, who: inProcess, number: sessionCount.Add(1),
 	}
 }
 
@@ -45,7 +50,7 @@ func newSession(b *Broker) *Session {
 // end when it or s is closed. Closing it deletes no queue.
 func (s *Session) Session() *Session {
 	child := newSession(s.broker)
-	child.parent, child.rabbitMQ, child.wire, child.version = s, s.rabbitMQ, s.wire, s.version
+	child.parent, child.rabbitMQ, child.wire, child.version, child.who = s, s.rabbitMQ, s.wire, s.version, s.who
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed.Load() {
@@ -95,7 +100,7 @@ func (s *Session) DeclareExchange(ctx context.Context, name, kind string, opts .
 		return err
 	}
 	c := exchangeConfigOf(opts)
-	c.rabbitMQ = s.rabbitMQ
+	c.rabbitMQ, c.user = s.rabbitMQ, s.who.user
 	return s.broker.declareExchange(name, kind, c)
 }
 
@@ -113,7 +118,9 @@ func (s *Session) DeleteExchange(ctx context.Context, name string, opts ...Delet
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	return s.broker.deleteExchange(name, deleteConfigOf(opts))
+	c := deleteConfigOf(opts)
+	c.user = s.who.user
+	return s.broker.deleteExchange(name, c)
 }
 
 // DeclareQueue is described at Client.
@@ -144,7 +151,9 @@ func (s *Session) DeleteQueue(ctx context.Context, name string, opts ...DeleteOp
 	if err := s.check(ctx); err != nil {
 		return 0, err
 	}
-	return s.broker.deleteQueue(s, name, deleteConfigOf(opts))
+	c := deleteConfigOf(opts)
+	c.user = s.who.user
+	return s.broker.deleteQueue(s, name, c)
 }
 
 func deleteConfigOf(opts []DeleteOption) (c deleteConfig) {
@@ -291,7 +300,7 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 	if err != nil {
 		return nil, err
 	}
-	cfg.version = s.version
+	cfg.wire, cfg.version = s.wire, s.version
 	if err := q.readArguments(&cfg); err != nil {
 		return nil, err
 	}
@@ -303,6 +312,7 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 		s.release(c)
 		return nil, err
 	}
+	s.broker.consumerCreated(c, &cfg)
 	c.endWith(ctx)
 	return c, nil
 }
@@ -385,7 +395,11 @@ func (s *Session) Get(ctx context.Context, queue string, opts ...GetOption) (Del
 	if h == nil {
 		return Delivery{}, false, errSessionClosed // meanwhile: nobody would return the message
 	}
-	return h.get(getConfigOf(opts).autoAck)
+	d, ok, err := h.get(getConfigOf(opts).autoAck)
+	if ok && s.broker.tracing.Load() {
+		s.traceDelivery(q, &d)
+	}
+	return d, ok, err
 }
 
 func getConfigOf(opts []GetOption) (c getConfig) {
@@ -448,7 +462,7 @@ func (s *Session) Close() error {
 	}
 	s.broker.forgetSession(s)
 	for q := range s.takeOwned() {
-		_, _ = s.broker.removeQueue(q, deleteConfig{}) // without conditions it cannot fail
+		_, _ = s.broker.removeQueue(q, deleteConfig{user: nobody}) // without conditions it cannot fail
 	}
 	return nil
 }

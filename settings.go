@@ -1,7 +1,7 @@
 package pocketmq
 
 import (
-	"slices"
+	"math"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
@@ -82,7 +82,7 @@ func settingsOf(defaults *settings, args Table) *settings {
 	changed := *defaults
 	s := &changed
 	if n, ok := integer(args["x-max-length"]); ok {
-		s.maxLength = int(n)
+		s.maxLength = int(min(n, math.MaxInt)) // an int may have 32 bits
 	}
 	if n, ok := integer(args["x-max-length-bytes"]); ok {
 		s.maxBytes = n
@@ -103,7 +103,7 @@ func settingsOf(defaults *settings, args Table) *settings {
 		s.deadLetters.key, s.deadLetters.hasKey = args["x-dead-letter-routing-key"].(string)
 	}
 	if n, ok := integer(args["x-delivery-limit"]); ok {
-		s.deliveryLimit = int(n)
+		s.deliveryLimit = int(max(-1, min(n, math.MaxInt)))
 		if s.quorum && s.version < v4_0 {
 			s.deliveryLimit = max(0, s.deliveryLimit) // below 0 is no limit since 4.0 (ARGS-17)
 		}
@@ -143,7 +143,7 @@ func (s *settings) limits() fifo.Limits[item] {
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
 func (s *settings) plain() bool {
-	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.retry == nil
 }
 
 // priority is that of a message in the queue (PRIO-1).
@@ -156,13 +156,7 @@ func (s *settings) priority(m *Message) uint8 {
 
 // subject is what policies look at.
 func (q *queue) subject() subject {
-	t := queueTypeOf(q.args)
-	kind := queueGroups[t]
-	s := subject{name: q.name, groups: []ApplyTo{ApplyToQueues, kind}, lacks: notFor[kind]}
-	if !q.wire && t == classic { // it has a delivery limit here
-		s.lacks = slices.DeleteFunc(slices.Clone(s.lacks), func(key string) bool { return key == "delivery-limit" })
-	}
-	return s
+	return subject{name: q.name, groups: []ApplyTo{ApplyToQueues, queueGroups[queueTypeOf(q.args)]}, lacks: q.lacks()}
 }
 
 // queueGroups are what the types of queues are called in policies.

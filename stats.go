@@ -53,6 +53,9 @@ type QueueStats struct {
 	MaxBytes   int64 // bytes of their bodies, or of memory that a stream takes; -1 is any number
 	Overflow   OverflowPolicy
 
+	DeliveryLimit int         // how often a message may come back; -1 is any number
+	Retry         RetryPolicy // when it is ready again then; zero is at once
+
 	Policy, OperatorPolicy string // the names of those that apply; "" is none
 
 	MaxAge       time.Duration // of a stream; 0 is any
@@ -165,6 +168,7 @@ func (q *queue) stats() QueueStats {
 	s := QueueStats{
 		Name: q.name, Type: q.kind(), Durable: q.durable, AutoDelete: q.autoDelete, Exclusive: q.owner != nil,
 		MaxLength: q.settings.maxLength, MaxBytes: q.settings.maxBytes, Overflow: q.settings.overflow,
+		DeliveryLimit: max(q.settings.deliveryLimit, -1), Retry: q.settings.retryPolicy(),
 		Policy: q.policies.user.name(), OperatorPolicy: q.policies.operator.name(),
 		Ready: q.store().Ready(), Unacked: q.store().Unacked(), Delayed: q.fifo.Delayed(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,

@@ -14,9 +14,9 @@ func TestStatsOfAQueueDescribeIt(t *testing.T) {
 		declare(t, b, "q", pocketmq.AutoDelete(), pocketmq.Durable(), pocketmq.MaxLength(7), reject)
 		declare(t, b, "mine", pocketmq.Exclusive(), pocketmq.Unbounded(), dropHead)
 		require.Equal(t, []pocketmq.QueueStats{
-			{Name: "mine", Type: "classic", Exclusive: true, MaxLength: -1, MaxBytes: -1, Overflow: pocketmq.DropHead},
-			{Name: "plain", Type: "classic", MaxLength: pocketmq.DefaultMaxLength, MaxBytes: -1},
-			{Name: "q", Type: "classic", Durable: true, AutoDelete: true, MaxLength: 7, MaxBytes: -1, Overflow: pocketmq.RejectPublish},
+			{Name: "mine", Type: "classic", Exclusive: true, MaxLength: -1, MaxBytes: -1, DeliveryLimit: -1, Overflow: pocketmq.DropHead},
+			{Name: "plain", Type: "classic", MaxLength: pocketmq.DefaultMaxLength, MaxBytes: -1, DeliveryLimit: -1},
+			{Name: "q", Type: "classic", Durable: true, AutoDelete: true, MaxLength: 7, MaxBytes: -1, DeliveryLimit: -1, Overflow: pocketmq.RejectPublish},
 		}, b.Stats().Queues)
 		_, ok := b.Stats().Queue("nope")
 		require.False(t, ok)
@@ -31,7 +31,7 @@ func TestStatsOfAQueueCountWhatHappensToItsMessages(t *testing.T) {
 		require.Error(t, b.Publish(ctx, "", "q", msg("8")))
 		all := held(t, c)
 		want := pocketmq.QueueStats{
-			Name: "q", Type: "classic", MaxLength: 4, MaxBytes: -1, Overflow: pocketmq.RejectPublish, Ready: 4, Unacked: 3,
+			Name: "q", Type: "classic", MaxLength: 4, MaxBytes: -1, DeliveryLimit: -1, Overflow: pocketmq.RejectPublish, Ready: 4, Unacked: 3,
 			Published: 7, Delivered: 3, Refused: 1,
 			Consumers: []pocketmq.ConsumerStats{{Tag: c.Tag(), Prefetch: 3, Unacked: 3}},
 		}

@@ -2,6 +2,7 @@ package amqpserver
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/wire"
@@ -14,12 +15,18 @@ var (
 )
 
 // SetUser adds a user, as the option User does, or replaces one. Connections that
-// are open keep what they were allowed.
-func (s *Server) SetUser(name, password string, opts ...UserOption) {
-	u := newUser(name, password, opts)
+// are open keep what they were allowed, until their client sends
+// connection.update-secret. If an option is wrong the error names it, and nothing has
+// changed.
+func (s *Server) SetUser(name, password string, opts ...UserOption) error {
+	u, err := newUser(name, password, opts)
+	if err != nil {
+		return fmt.Errorf("amqpserver: SetUser: %w", err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.users[name] = u
+	return nil
 }
 
 // DeleteUser removes a user, and closes the user's connections (320
@@ -39,11 +46,15 @@ func (s *Server) DeleteUser(name string) error {
 	return nil
 }
 
-// AddVHost serves a further broker, as the option VHost does.
-func (s *Server) AddVHost(name string, b *pocketmq.Broker) {
+// AddVHost serves a further broker, as the option VHost does. It fails if there is a
+// virtual host of this name.
+func (s *Server) AddVHost(name string, b *pocketmq.Broker) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.vhosts[name] = b
+	if err := addVHost(s.vhosts, name, b); err != nil {
+		return fmt.Errorf("amqpserver: AddVHost: %w", err)
+	}
+	return nil
 }
 
 // DeleteVHost removes a virtual host, and closes the connections to it (320

@@ -65,8 +65,8 @@ func TestMaxQueues(t *testing.T) { // QUEUE-31
 func TestUsersThatComeAndGo(t *testing.T) { // CONN-71
 	bubble(t, func(t *testing.T, s *server) {
 		require.ErrorIs(t, s.DeleteUser("u1"), amqpserver.ErrNoUser)
-		s.SetUser("u1", "p")
-		s.SetUser("u2", "p", amqpserver.Permissions("/", "", "", ""))
+		require.NoError(t, s.SetUser("u1", "p"))
+		require.NoError(t, s.SetUser("u2", "p", amqpserver.Permissions("/", "", "", "")))
 		c, other := s.openAs(t, "u1", "/"), s.openAs(t, "u2", "/")
 		half := s.connect(t)
 		half.start("u1", "p")
@@ -87,10 +87,10 @@ func TestVHostsThatComeAndGo(t *testing.T) { // CONN-71
 	bubble(t, func(t *testing.T, s *server) {
 		b := pocketmq.New(pocketmq.VHost("vv"))
 		defer b.Close()
-		s.SetUser("u1", "p")
+		require.NoError(t, s.SetUser("u1", "p"))
 		require.ErrorIs(t, s.DeleteVHost("vv"), amqpserver.ErrNoVHost)
 		s.refused(t, "u1", "vv", "vhost vv not found")
-		s.AddVHost("vv", b)
+		require.NoError(t, s.AddVHost("vv", b))
 		c, other := s.openAs(t, "u1", "vv"), s.openAs(t, "u1", "/")
 		c.openChannel(1)
 		c.declare()

@@ -145,7 +145,7 @@ type memory struct {
 // check raises the alarm if need be. Part of the heap may be garbage, so that
 // before it is called full it is collected, but not too often.
 func (m *memory) check(s *Server) {
-	if m.used() <= s.memoryLimit {
+	if m.used() <= uint64(s.memoryLimit) {
 		return
 	}
 	m.mu.Lock()
@@ -154,7 +154,7 @@ func (m *memory) check(s *Server) {
 		return
 	}
 	m.looked = time.Now()
-	if m.usedAfterGC() <= s.memoryLimit {
+	if m.usedAfterGC() <= uint64(s.memoryLimit) {
 		return
 	}
 	m.watching = true
@@ -176,7 +176,7 @@ func (m *memory) watch(s *Server) {
 			return
 		case <-t.C:
 		}
-		if m.usedAfterGC() <= s.memoryLimit {
+		if m.usedAfterGC() <= uint64(s.memoryLimit) {
 			m.mu.Lock()
 			m.watching = false
 			m.mu.Unlock()

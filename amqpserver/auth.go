@@ -21,6 +21,7 @@ type user struct {
 	maxChannels    int                    // of all connections; 0 = any number
 	permissions    map[string]permissions // by virtual host; nil = everything everywhere
 	topics         map[topicResource]topicPermissions
+	err            error // the first of its options that was wrong
 }
 
 func (u *user) hasTag(tag string) bool { return slices.Contains(u.tags, tag) }
@@ -92,10 +93,10 @@ func parseAMQPLAIN(response string) (name, password string, ok bool) {
 }
 
 // authenticate checks a password; an unknown user is no different from a wrong
-// password (CONN-20).
+// password (CONN-20), and an empty password is wrong.
 func (c *conn) authenticate(name, password string) (*user, error) {
 	u := c.server.user(name)
-	if u == nil || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
+	if u == nil || u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
 		return nil, errRefused
 	}
 	return c.admit(u)

@@ -483,7 +483,7 @@ func TestConfirmsAreNotHeldUpByAFullQueue(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, ok)
 		require.Equal(t, &wire.BasicAck{DeliveryTag: 3}, expect[*wire.BasicAck](c, 1))
-	}, amqpserver.Heartbeat(0))
+	}, amqpserver.Heartbeat(-1))
 }
 
 func TestTransactionRoutesWhenItPublishes(t *testing.T) { // TX-3

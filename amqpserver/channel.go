@@ -49,6 +49,7 @@ const (
 type consumer struct {
 	channel *channel
 	tag     string
+	queue   string
 	noAck   bool
 	replies bool        // gets what is sent to the channel's reply-to
 	listed  atomic.Bool // in conn.ready
@@ -148,6 +149,7 @@ func withMethod(err error, id wire.ID) error {
 // client has answered (CHAN-4). Until then it keeps, as in RabbitMQ, what it holds
 // of queues that it has no consumer on.
 func (ch *channel) fail(e *closeError) {
+	ch.conn.handOut()
 	ch.stop()
 	hook.EndConsumers(ch.session)
 	ch.closing = true
@@ -182,6 +184,7 @@ func (c *conn) forget(ch *channel) {
 func (ch *channel) end() {
 	ch.stop()
 	_ = ch.session.Close() // never fails
+	ch.closed()
 }
 
 // stop makes the channel one that does nothing. Nothing is delivered on it any more

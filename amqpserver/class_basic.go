@@ -8,10 +8,6 @@ import (
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
-// noAckPrefetch is how many messages a consumer without acks may have been
-// assigned that are not sent yet (CONS-8).
-const noAckPrefetch = 256
-
 // basic.qos: QOS-1 … QOS-9
 func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
@@ -113,14 +109,12 @@ func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
-	if ch.window != nil {
+	// A limit that was lifted may come back for consumers of classic queues; others refuse one (QQ-14, STREAM-3).
+	if ch.window != nil && (ch.limited || isClassic(ch.conn.broker, queue)) {
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
 	}
 	if m.NoAck {
 		opts = append(opts, pocketmq.AutoAck())
-		if !isStream(ch.conn.broker, queue) { // that would refuse it
-			return append(opts, pocketmq.Prefetch(noAckPrefetch))
-		}
 	}
 	return append(opts, pocketmq.Prefetch(ch.prefetch))
 }
@@ -131,7 +125,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	if tag == "" {
 		tag = "amq.ctag-" + randomName()
 	}
-	k := &consumer{channel: ch, tag: tag, noAck: m.NoAck, replies: isReplyName(queue)}
+	k := &consumer{channel: ch, tag: tag, queue: queue, noAck: m.NoAck, replies: isReplyName(queue)}
 	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
 	if err != nil {
 		return err

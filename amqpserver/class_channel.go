@@ -43,14 +43,17 @@ func (c *conn) openChannel(f wire.Frame) error {
 	if lost, err := c.intercept(f); lost != nil || err != nil {
 		return err
 	}
-	c.channels[f.Channel] = &channel{conn: c, id: f.Channel, session: c.session.Session(), mayWriteX: noExchange}
+	ch := &channel{conn: c, id: f.Channel, session: c.newChannel(f.Channel), mayWriteX: noExchange}
+	c.channels[f.Channel] = ch
 	c.nchannels.Add(1)
+	ch.opened()
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})
 	return nil
 }
 
 // channel.close: CHAN-2, CHAN-3, CHAN-9
 func (ch *channel) channelClose(*wire.ChannelClose) error {
+	ch.conn.handOut()
 	ch.end()
 	ch.conn.forget(ch)
 	ch.conn.acking = slices.DeleteFunc(ch.conn.acking, func(x *channel) bool { return x == ch })

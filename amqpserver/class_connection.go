@@ -2,7 +2,6 @@ package amqpserver
 
 import (
 	"errors"
-	"math"
 	"strings"
 	"time"
 
@@ -19,8 +18,9 @@ type capabilities struct {
 
 // handshake brings a connection from its first byte to connection.open-ok.
 func (c *conn) handshake() error {
-	deadline := time.Now().Add(c.server.handshakeTimeout)
-	_ = c.nc.SetDeadline(deadline) // CONN-6, CONN-7
+	if limit := c.server.handshakeTimeout; limit > 0 { // CONN-6, CONN-7
+		_ = c.nc.SetDeadline(time.Now().Add(limit))
+	}
 	if err := c.startTLS(c.ctx.Context); err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (c *conn) startOk() error {
 	}
 	u, err := c.login(m.Mechanism, m.Response)
 	c.mu.Lock()
-	c.properties, c.user = m.ClientProperties, u
+	c.properties, c.user, c.mechanism = m.ClientProperties, u, m.Mechanism
 	c.capabilities = capabilities{
 		authFailureClose: has("authentication_failure_close"),
 		blocked:          has("connection.blocked"),
@@ -114,7 +114,8 @@ func (c *conn) startOk() error {
 		return errSilent
 	}
 	c.out.send(0, &wire.ConnectionTune{
-		ChannelMax: c.server.channelMax, FrameMax: c.server.frameMax, Heartbeat: seconds(c.server.heartbeat),
+		ChannelMax: uint16(c.server.channelMax), FrameMax: uint32(c.server.frameMax),
+		Heartbeat: uint16(c.server.heartbeat / time.Second),
 	})
 	return nil
 }
@@ -130,8 +131,6 @@ func (c *conn) refuseLogin(mechanism string) error {
 	return errors.New(e.Error()) // no closeError: it was told
 }
 
-func seconds(d time.Duration) uint16 { return uint16(min(d/time.Second, math.MaxUint16)) }
-
 // connection.tune-ok: CONN-22 … CONN-27
 func (c *conn) tuneOk() error {
 	var m wire.ConnectionTuneOk
@@ -139,7 +138,7 @@ func (c *conn) tuneOk() error {
 		return err
 	}
 	s := c.server
-	if exceeds(m.FrameMax, s.frameMax) || m.FrameMax != 0 && m.FrameMax < s.compat.minFrameMax() ||
+	if exceeds(m.FrameMax, uint32(s.frameMax)) || m.FrameMax != 0 && m.FrameMax < s.compat.minFrameMax() ||
 		exceeds(uint32(m.ChannelMax), uint32(s.channelMax)) {
 		return errSilent
 	}
@@ -176,6 +175,7 @@ func (c *conn) open() error {
 	}
 	c.setState(stateRunning)
 	c.out.send(0, &wire.ConnectionOpenOk{})
+	c.opened()
 	return nil
 }
 
@@ -225,7 +225,7 @@ func (c *conn) enter(vhost string) *closeError {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.vhost, c.broker, c.permissions = vhost, b, p
-	c.session = b.Session(connection(c.server.compat))
+	c.session = c.newSession(b)
 	return nil
 }
 
@@ -276,14 +276,21 @@ func (c *conn) controlMethod(f wire.Frame) (wire.Method, error) {
 
 // connection.close: CONN-68
 func (c *conn) connectionClose() error {
+	c.handOut()
 	c.endSessions()
 	c.out.send(0, &wire.ConnectionCloseOk{})
 	return errOrderly
 }
 
-// connection.update-secret: CONN-83. Passwords do not expire here, so that there
-// is nothing to renew.
+// connection.update-secret: CONN-83. Passwords do not expire here, so the secret means
+// nothing; but what SetUser has changed since is in force now.
 func (c *conn) updateSecret() error {
+	if err := c.renewUser(); err != nil {
+		return withMethod(err, wire.IDConnectionUpdateSecret)
+	}
 	c.out.send(0, &wire.ConnectionUpdateSecretOk{})
+	if c.server.compat >= V4_3 {
+		c.cancelUnreadable()
+	}
 	return nil
 }

@@ -30,8 +30,15 @@ type txSettlement struct {
 }
 
 // publish routes a message and holds it back. What can be wrong with it is found at
-// once (TX-3).
+// once (TX-3). A direct reply is not held back, only its return is: it is one of no
+// queue before 4.3.
 func (t *transaction) publish(ch *channel, p *content, m *pocketmq.Message) error {
+	if p.exchange == "" && isReplyName(p.key) && ch.conn.server.compat < V4_3 {
+		err := ch.session.Publish(&ch.conn.ctx, p.exchange, p.key, m, pocketmq.Mandatory)
+		ch.conn.stopReadingAhead()
+		t.publishes = append(t.publishes, txPublish{p.exchange, p.key, p.mandatory, m, func(context.Context, bool) error { return err }})
+		return nil
+	}
 	deliver, err := hook.Route(ch.session, p.exchange, p.key, m)
 	if err != nil {
 		return err

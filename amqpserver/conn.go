@@ -51,11 +51,13 @@ type conn struct {
 	admission       *admission // nil = none; server.mu guards it
 	certificateUser string     // whose certificate was verified; "" = nobody's
 
-	// Set during the handshake, by the reader; then constant.
-	mu           sync.Mutex // for those who read them during the handshake
+	// Set during the handshake, by the reader; then constant, but for what
+	// connection.update-secret renews.
+	mu           sync.Mutex // for those who read them meanwhile
 	broker       *pocketmq.Broker
 	session      *pocketmq.Session
 	user         *user
+	mechanism    string
 	vhost        string
 	permissions  permissions
 	capabilities capabilities
@@ -141,6 +143,7 @@ func (c *conn) serve() error {
 	writer.Wait()
 	c.setState(stateClosed)
 	_ = c.nc.Close()
+	c.closed()
 	if err != nil {
 		c.server.log.Info("connection ended", logConn(c), "error", err)
 	}
@@ -218,6 +221,7 @@ func (c *conn) finish(err error) error {
 // its answer (CONN-65 to CONN-67).
 func (c *conn) tell(e *closeError) {
 	c.setState(stateClosing)
+	c.handOut()
 	c.endSessions()
 	id := e.method
 	if e.noMethod {

@@ -340,7 +340,9 @@ func (ch *channel) published(exchange, key string, m *pocketmq.Message, mandator
 		return unrouted, nil
 	case errors.Is(err, pocketmq.ErrQueueFull):
 		return refused, nil
-	case errors.Is(err, pocketmq.ErrQueueDeleted): // while waiting for room: as if it had been full
+	case errors.Is(err, pocketmq.ErrQueueDeleted) && isReplyName(key): // RPC-6
+		return taken, nil
+	case errors.Is(err, pocketmq.ErrQueueDeleted): // while waiting for room or the commit: as if it had been full
 		return refused, nil
 	default:
 		return taken, err

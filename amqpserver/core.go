@@ -17,9 +17,15 @@ func newMessage(properties []byte) *pocketmq.Message {
 // was published in this process, and whether it is a copy, which may differ.
 func rawProperties(m *pocketmq.Message) (properties []byte, changed bool) { return hook.Properties(m) }
 
-// connection makes a session behave as a connection to this version of RabbitMQ.
-func connection(v Compatibility) pocketmq.SessionOption {
-	return hook.Connection(int(v)).(pocketmq.SessionOption)
+// newSession returns a session that behaves as a connection to this version of
+// RabbitMQ.
+func (c *conn) newSession(b *pocketmq.Broker) *pocketmq.Session {
+	return b.Session(hook.Connection(int(c.server.compat), c.name, c.user.name).(pocketmq.SessionOption))
+}
+
+// newChannel returns a session for a channel.
+func (c *conn) newChannel(number uint16) *pocketmq.Session {
+	return hook.Channel(c.session, number).(*pocketmq.Session)
 }
 
 // released is the outcome of a delivery that goes back without counting against the
@@ -33,9 +39,9 @@ func queueExists(b *pocketmq.Broker, name string) bool {
 	return exists
 }
 
-func isStream(b *pocketmq.Broker, name string) bool {
+func isClassic(b *pocketmq.Broker, name string) bool {
 	kind, _ := hook.Queue(b, name)
-	return kind == "stream"
+	return kind == "classic"
 }
 
 func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }

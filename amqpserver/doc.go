@@ -2,7 +2,8 @@
 // any client library of RabbitMQ's can connect to it.
 //
 //	broker := pocketmq.New()
-//	server := amqpserver.New(broker)
+//	server, err := amqpserver.New(broker)
+//	...
 //	l, err := net.Listen("tcp", "127.0.0.1:5672")
 //	...
 //	err = server.Serve(l)

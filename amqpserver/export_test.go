@@ -8,3 +8,6 @@ const AnswerRoom = answerRoom
 
 // MaxAhead is how much is read while a connection waits.
 const MaxAhead = maxAhead
+
+// HostPort takes an address apart for events.
+var HostPort = hostPort

@@ -50,7 +50,8 @@ func bubble(t *testing.T, test func(t *testing.T, s *server), opts ...amqpserver
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		b := pocketmq.New()
-		s := amqpserver.New(b, opts...)
+		s, err := amqpserver.New(b, opts...)
+		require.NoError(t, err)
 		l := memconn.Listen()
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(l) }()

@@ -85,7 +85,7 @@ func TestAllChannels(t *testing.T) {
 		s.wellServed(t)
 		require.Equal(t, n, s.Connections()[0].Channels)
 		call[*wire.ConnectionCloseOk](c, 0, &wire.ConnectionClose{})
-	}, amqpserver.ChannelMax(0))
+	}, amqpserver.ChannelMax(-1))
 }
 
 func TestConsumerThatNeverReads(t *testing.T) {

@@ -1,15 +1,20 @@
 package amqpserver
 
 import (
+	"errors"
+	"fmt"
 	"log/slog"
-	"regexp"
+	"math"
 	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq"
 )
 
-// Option configures a Server.
+// Option configures a Server. In all options for a limit or a time, 0 is the default,
+// and a value below 0 means that there is none. What an option cannot be is an error of
+// New, which names the option; of an option that is given twice the later one counts,
+// but there can be only one User or VHost of a name.
 type Option func(*config)
 
 // The defaults are RabbitMQ's.
@@ -20,32 +25,32 @@ const (
 	defaultHandshakeTimeout = 10 * time.Second
 )
 
+// config is what the options set; when they are complete, 0 is no limit.
 type config struct {
 	compat           Compatibility
 	users            map[string]*user            // Server.mu guards it
 	vhosts           map[string]*pocketmq.Broker // as users
-	frameMax         uint32
-	channelMax       uint16
+	frameMax         int
+	channelMax       int
 	heartbeat        time.Duration
 	handshakeTimeout time.Duration
-	consumerTimeout  time.Duration // 0 = none; until it was set, less than 0
-	maxMessageSize   int64         // 0 = that of the compatibility level
-	maxConnections   int           // 0 = any number
-	maxQueues        int           // 0 = any number
-	memoryLimit      uint64
+	consumerTimeout  time.Duration
+	maxMessageSize   int64
+	maxConnections   int
+	maxQueues        int
+	memoryLimit      int64
 	log              *slog.Logger
+	err              error // the first option that was wrong
 }
 
-func newConfig(b *pocketmq.Broker, opts []Option) *config {
+func newConfig(b *pocketmq.Broker, opts []Option) (*config, error) {
 	c := &config{
-		compat:     V4_0,
-		users:      map[string]*user{},
-		vhosts:     map[string]*pocketmq.Broker{"/": b},
-		frameMax:   defaultFrameMax,
-		channelMax: defaultChannelMax,
-		heartbeat:  defaultHeartbeat, handshakeTimeout: defaultHandshakeTimeout, consumerTimeout: -1,
-		log: slog.New(slog.DiscardHandler),
+		compat: V4_0,
+		users:  map[string]*user{},
+		vhosts: map[string]*pocketmq.Broker{},
+		log:    slog.New(slog.DiscardHandler),
 	}
+	VHost("/", b)(c)
 	for _, o := range opts {
 		if o != nil {
 			o(c)
@@ -54,34 +59,98 @@ func newConfig(b *pocketmq.Broker, opts []Option) *config {
 	if len(c.users) == 0 {
 		User("guest", "guest", Tags("administrator"), LoopbackOnly())(c)
 	}
-	if c.maxMessageSize <= 0 {
-		c.maxMessageSize = c.compat.maxMessageSize()
+	c.check()
+	c.setLimits()
+	return c, c.err
+}
+
+// wrong notes what is wrong with an option.
+func (c *config) wrong(option, format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf("amqpserver: %s: %s", option, fmt.Sprintf(format, args...))
 	}
-	if c.consumerTimeout < 0 {
-		c.consumerTimeout = c.compat.consumerTimeout()
+}
+
+// check looks at what can be judged only when all options are known.
+func (c *config) check() {
+	least := int(c.compat.minFrameMax())
+	switch {
+	case c.compat < V3_10 || c.compat > V4_3:
+		c.wrong("Compat", "there is no such version: %d", int(c.compat))
+	case c.frameMax > 0 && c.frameMax < least:
+		c.wrong("FrameMax", "%d is less than the %d bytes that a client may rely on", c.frameMax, least)
+	case int64(c.frameMax) > math.MaxUint32:
+		c.wrong("FrameMax", "%d is more than AMQP can tell (%d)", c.frameMax, int64(math.MaxUint32))
+	case c.channelMax > math.MaxUint16:
+		c.wrong("ChannelMax", "%d is more than AMQP can number (%d)", c.channelMax, math.MaxUint16)
+	case c.heartbeat > 0 && c.heartbeat%time.Second != 0:
+		c.wrong("Heartbeat", "%v is not in whole seconds", c.heartbeat)
+	case c.heartbeat > math.MaxUint16*time.Second:
+		c.wrong("Heartbeat", "%v is more than AMQP can tell (%ds)", c.heartbeat, math.MaxUint16)
+	case c.maxMessageSize > maxBody:
+		c.wrong("MaxMessageSize", "%d is more than RabbitMQ allows (%d)", c.maxMessageSize, maxBody)
 	}
-	return c
+}
+
+// setLimits replaces what was left to its default, and what is to have no limit.
+func (c *config) setLimits() {
+	setLimit(&c.frameMax, defaultFrameMax)
+	setLimit(&c.channelMax, defaultChannelMax)
+	setLimit(&c.heartbeat, defaultHeartbeat)
+	setLimit(&c.handshakeTimeout, defaultHandshakeTimeout)
+	setLimit(&c.consumerTimeout, c.compat.consumerTimeout())
+	setLimit(&c.maxMessageSize, c.compat.maxMessageSize())
+	setLimit(&c.maxConnections, 0)
+	setLimit(&c.maxQueues, 0)
+	setLimit(&c.memoryLimit, 0)
+	if c.maxMessageSize == 0 {
+		c.maxMessageSize = maxBody
+	}
+}
+
+// setLimit turns what an option says, 0 for the default and less for no limit, into a
+// limit that is 0 for none.
+func setLimit[T int | int64 | time.Duration](limit *T, byDefault T) {
+	if *limit == 0 {
+		*limit = byDefault
+	}
+	*limit = max(*limit, 0)
 }
 
 // VHost serves a further broker, as the virtual host of this name. The names in
 // error texts are the broker's own: give it the same with pocketmq.VHost.
 func VHost(name string, b *pocketmq.Broker) Option {
-	return func(c *config) { c.vhosts[name] = b }
+	return func(c *config) {
+		if err := addVHost(c.vhosts, name, b); err != nil {
+			c.wrong("VHost", "%v", err)
+		}
+	}
+}
+
+func addVHost(all map[string]*pocketmq.Broker, name string, b *pocketmq.Broker) error {
+	switch {
+	case b == nil:
+		return fmt.Errorf("the broker of the virtual host %q is nil", name)
+	case all[name] != nil:
+		return fmt.Errorf("there is a virtual host %q already", name)
+	}
+	all[name] = b
+	return nil
 }
 
 // Compat sets which version of RabbitMQ the server behaves like; V4_0 by default.
 func Compat(v Compatibility) Option { return func(c *config) { c.compat = v } }
 
-// FrameMax sets the largest frame to be negotiated, in bytes; 131072 by
-// default, and 0 for no limit.
-func FrameMax(bytes uint32) Option { return func(c *config) { c.frameMax = bytes } }
+// FrameMax sets the largest frame to be negotiated, in bytes; 131072 by default, and
+// at least 4096, from 4.3 on 8192.
+func FrameMax(bytes int) Option { return func(c *config) { c.frameMax = bytes } }
 
-// ChannelMax sets how many channels a connection may have; 2047 by default, and
-// 0 for as many as AMQP can number.
-func ChannelMax(n uint16) Option { return func(c *config) { c.channelMax = n } }
+// ChannelMax sets how many channels a connection may have; 2047 by default. AMQP can
+// number 65535.
+func ChannelMax(n int) Option { return func(c *config) { c.channelMax = n } }
 
 // Heartbeat sets the interval that is proposed to clients, in whole seconds; a
-// minute by default, and 0 to propose none. The client decides.
+// minute by default. The client decides.
 func Heartbeat(d time.Duration) Option { return func(c *config) { c.heartbeat = d } }
 
 // HandshakeTimeout sets how long a client may take from connecting to
@@ -91,31 +160,32 @@ func HandshakeTimeout(d time.Duration) Option {
 }
 
 // ConsumerTimeout sets for how long a delivery may be unsettled before its channel
-// is closed (406 PRECONDITION_FAILED); 0 is no limit. Like RabbitMQ the server looks
-// only once a minute. The default is that of the RabbitMQ the server behaves like:
-// half an hour, and since 4.3 no limit.
+// is closed (406 PRECONDITION_FAILED). Like RabbitMQ the server looks only once a
+// minute. The default is that of the RabbitMQ the server behaves like: half an hour,
+// and since 4.3 no limit.
 func ConsumerTimeout(d time.Duration) Option {
-	return func(c *config) { c.consumerTimeout = max(d, 0) }
+	return func(c *config) { c.consumerTimeout = d }
 }
 
-// MaxMessageSize sets the largest body of a message; the default is that of the
-// RabbitMQ the server behaves like: 16 MiB, before 4.0 128 MiB.
+// MaxMessageSize sets the largest body of a message, in bytes; the default is that of
+// the RabbitMQ the server behaves like: 16 MiB, before 4.0 128 MiB. RabbitMQ's own
+// limit of 512 MiB always holds.
 func MaxMessageSize(bytes int64) Option {
 	return func(c *config) { c.maxMessageSize = bytes }
 }
 
-// MaxConnections sets how many open connections there may be to one virtual host;
-// 0, the default, is any number.
+// MaxConnections sets how many open connections there may be to one virtual host; any
+// number by default.
 func MaxConnections(n int) Option { return func(c *config) { c.maxConnections = n } }
 
 // MaxQueues sets how many queues there may be in a virtual host before clients cannot
-// declare further ones; 0, the default, is any number. Programs in this process may.
+// declare further ones; any number by default. Programs in this process may.
 func MaxQueues(n int) Option { return func(c *config) { c.maxQueues = n } }
 
-// MemoryLimit sets the size of the process's heap above which connections that
-// publish are blocked, until it is smaller again; 0, the default, is no limit. It
+// MemoryLimit sets the size of the process's heap, in bytes, above which connections
+// that publish are blocked, until it is smaller again; by default there is no limit. It
 // is looked at for every MiB that a connection publishes, complete messages or not.
-func MemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
+func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Logger sets where the server reports what clients did wrong, and what they
 // were not told. The default is silence.
@@ -127,25 +197,52 @@ func Logger(l *slog.Logger) Option {
 	}
 }
 
-// User adds a user who logs in with a password. Without a Permissions option
-// the user may do everything in every virtual host. Without any User option
-// there is guest, with the password guest and the tag administrator, who may
-// only log in from the same machine (an in-memory connection is one).
+// User adds a user who logs in with a password; one whose password is empty can only
+// log in by a TLS certificate. Without a Permissions option the user may do everything
+// in every virtual host. Without any User option there is guest, with the password guest
+// and the tag administrator, who may only log in from the same machine (an in-memory
+// connection is one).
 func User(name, password string, opts ...UserOption) Option {
-	return func(c *config) { c.users[name] = newUser(name, password, opts) }
+	return func(c *config) {
+		u, err := newUser(name, password, opts)
+		switch {
+		case err != nil:
+			c.wrong("User", "%v", err)
+		case c.users[name] != nil:
+			c.wrong("User", "there is a user %q already", name)
+		default:
+			c.users[name] = u
+		}
+	}
 }
 
-func newUser(name, password string, opts []UserOption) *user {
+func newUser(name, password string, opts []UserOption) (*user, error) {
 	u := &user{name: name, password: password}
 	for _, o := range opts {
 		if o != nil {
 			o(u)
 		}
 	}
-	return u
+	if name == "" {
+		return nil, errors.New("a user needs a name")
+	}
+	if u.err != nil {
+		return nil, fmt.Errorf("%q: %w", name, u.err)
+	}
+	setLimit(&u.maxConnections, 0)
+	setLimit(&u.maxChannels, 0)
+	return u, nil
 }
 
-// UserOption configures a User, or a user that SetUser adds.
+// wrong notes what is wrong with an option of the user's.
+func (u *user) wrong(option string, err error) {
+	if u.err == nil {
+		u.err = fmt.Errorf("%s: %w", option, err)
+	}
+}
+
+// UserOption configures a User, or a user that SetUser adds. What is said of Option
+// about 0 and about errors holds for it, too.
 type UserOption func(*user)
 
 // Tags sets a user's tags. To AMQP only impersonator means something: its
@@ -157,23 +254,26 @@ func Tags(tags ...string) UserOption {
 // LoopbackOnly refuses the user's logins from other machines.
 func LoopbackOnly() UserOption { return func(u *user) { u.loopbackOnly = true } }
 
-// UserMaxConnections sets how many open connections the user may have; 0, the
-// default, is any number.
+// UserMaxConnections sets how many open connections the user may have; any number by
+// default.
 func UserMaxConnections(n int) UserOption { return func(u *user) { u.maxConnections = n } }
 
 // UserMaxChannels sets how many channels the user may have open, in all connections
-// together; 0, the default, is any number.
+// together; any number by default.
 func UserMaxChannels(n int) UserOption { return func(u *user) { u.maxChannels = n } }
 
 // Permissions lets a user do in a virtual host what the three regular
 // expressions say of the names of exchanges and queues: whether they may be
 // declared and deleted, written to, and read from. A pattern may match any part
 // of a name; "" matches none. A user with a Permissions option has no access to
-// virtual hosts that are not named in one. It panics if an expression is
-// malformed, as regexp.MustCompile does.
+// virtual hosts that are not named in one.
 func Permissions(vhost, configure, write, read string) UserOption {
-	p := permissions{configure: newPattern(configure), write: newPattern(write), read: newPattern(read)}
 	return func(u *user) {
+		p, err := newPermissions(configure, write, read)
+		if err != nil {
+			u.wrong("Permissions", err)
+			return
+		}
 		if u.permissions == nil {
 			u.permissions = map[string]permissions{}
 		}
@@ -184,14 +284,17 @@ func Permissions(vhost, configure, write, read string) UserOption {
 // TopicPermissions limits a user further in what routing keys to publish with to
 // a topic exchange, and what keys to bind from it with. The expressions may
 // contain {username} and {vhost}. Where none is given for an exchange there is
-// no limit. It panics if an expression is malformed.
+// no limit.
 func TopicPermissions(vhost, exchange, write, read string) UserOption {
-	regexp.MustCompile(write)
-	regexp.MustCompile(read)
 	return func(u *user) {
+		p, err := newTopicPermissions(u.expand(write, vhost), u.expand(read, vhost))
+		if err != nil {
+			u.wrong("TopicPermissions", err)
+			return
+		}
 		if u.topics == nil {
 			u.topics = map[topicResource]topicPermissions{}
 		}
-		u.topics[topicResource{vhost, exchange}] = topicPermissions{write: u.expand(write, vhost), read: u.expand(read, vhost)}
+		u.topics[topicResource{vhost, exchange}] = p
 	}
 }

@@ -1,8 +1,11 @@
 package amqpserver
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
+
+	"github.com/pocketmq/pocketmq"
 )
 
 // pattern is a regular expression that resource names are searched for (PERM-2).
@@ -11,14 +14,15 @@ type pattern struct {
 	regexp *regexp.Regexp // nil = matches none
 }
 
-func newPattern(s string) pattern {
+func newPattern(s string) (pattern, error) {
 	switch s {
 	case "":
-		return pattern{}
+		return pattern{}, nil
 	case ".*", "^.*$":
-		return pattern{all: true}
+		return pattern{all: true}, nil
 	}
-	return pattern{regexp: regexp.MustCompile(s)}
+	re, err := regexp.Compile(s)
+	return pattern{regexp: re}, err
 }
 
 func (p *pattern) match(name string) bool {
@@ -27,6 +31,14 @@ func (p *pattern) match(name string) bool {
 
 // permissions are a user's in one virtual host.
 type permissions struct{ configure, write, read pattern }
+
+func newPermissions(configure, write, read string) (p permissions, err error) {
+	var errs [3]error
+	p.configure, errs[0] = newPattern(configure)
+	p.write, errs[1] = newPattern(write)
+	p.read, errs[2] = newPattern(read)
+	return p, cmp.Or(errs[:]...)
+}
 
 var everything = permissions{pattern{all: true}, pattern{all: true}, pattern{all: true}}
 
@@ -40,14 +52,66 @@ func (u *user) permissionsIn(vhost string) (p permissions, ok bool) {
 	return p, ok
 }
 
+// renewUser makes the connection's user the one that there is now. Whether there is
+// still access to the virtual host is looked at from 4.3 on.
+func (c *conn) renewUser() error {
+	u := c.server.user(c.user.name)
+	if u == nil {
+		return nil // its connections are being closed
+	}
+	p, ok := u.permissionsIn(c.vhost)
+	if !ok && c.server.compat >= V4_3 {
+		return noAccess(u, c.vhost)
+	}
+	c.mu.Lock()
+	c.user, c.permissions = u, p
+	c.mu.Unlock()
+	for _, ch := range c.channels {
+		ch.mayWriteX = noExchange
+	}
+	return nil
+}
+
+// cancelUnreadable cancels the consumers of queues that may not be read any more.
+func (c *conn) cancelUnreadable() {
+	if c.permissions.read.all {
+		return
+	}
+	c.handOut()
+	for _, ch := range c.channels {
+		ch.cancelUnreadable()
+	}
+}
+
+func (ch *channel) cancelUnreadable() {
+	ch.mu.Lock()
+	var lost []*consumer
+	for _, k := range ch.consumers {
+		if !k.replies && !ch.conn.permissions.read.match(k.queue) {
+			lost = append(lost, k)
+			k.ended(pocketmq.ErrCanceled)
+		}
+	}
+	ch.mu.Unlock()
+	for _, k := range lost {
+		k.core.Cancel()
+	}
+}
+
 type topicResource struct{ vhost, exchange string }
 
 type topicPermissions struct{ write, read pattern }
 
+func newTopicPermissions(write, read string) (p topicPermissions, err error) {
+	var errs [2]error
+	p.write, errs[0] = newPattern(write)
+	p.read, errs[1] = newPattern(read)
+	return p, cmp.Or(errs[:]...)
+}
+
 // expand fills in the variables of a topic permission (PERM-14).
-func (u *user) expand(p, vhost string) pattern {
-	return newPattern(strings.NewReplacer(
-		"{username}", regexp.QuoteMeta(u.name), "{vhost}", regexp.QuoteMeta(vhost)).Replace(p))
+func (u *user) expand(p, vhost string) string {
+	return strings.NewReplacer("{username}", regexp.QuoteMeta(u.name), "{vhost}", regexp.QuoteMeta(vhost)).Replace(p)
 }
 
 // mayConfigure, mayWrite and mayRead check access to an exchange or a queue

@@ -59,6 +59,56 @@ func TestPermissions(t *testing.T) { // PERM-4 … PERM-12
 	}
 }
 
+// permitted returns a client that is logged in as u1, with channel 1 open.
+func (s *server) permitted(t *testing.T) *client {
+	t.Helper()
+	c := s.connect(t)
+	c.start("u1", "p")
+	call[*wire.ConnectionOpenOk](c, 0, &wire.ConnectionOpen{VirtualHost: "/"})
+	c.openChannel(1)
+	return c
+}
+
+func TestUpdateSecretRenewsPermissions(t *testing.T) { // CONN-83
+	everything := amqpserver.Permissions("/", ".*", ".*", ".*")
+	for _, v := range []amqpserver.Compatibility{amqpserver.V4_0, amqpserver.V4_3} {
+		t.Run(v.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.permitted(t)
+				for _, q := range []string{"a", "b"} {
+					call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Exclusive: true})
+					c.consume(q, "of "+q)
+				}
+				c.publish(1, "", "a", "m1")
+				c.delivered(1)
+				require.NoError(t, s.SetUser("u1", "p", amqpserver.Permissions("/", "", "^amq.default$", "^a$")))
+				c.publish(1, "", "b", "m2")
+				c.delivered(1)
+
+				call[*wire.ConnectionUpdateSecretOk](c, 0, &wire.ConnectionUpdateSecret{})
+				if v >= amqpserver.V4_3 {
+					require.Equal(t, "of b", expect[*wire.BasicCancel](c, 1).ConsumerTag)
+				}
+				c.publish(1, "", "a", "m3")
+				_, body := c.delivered(1)
+				require.Equal(t, "m3", body)
+				c.send(1, &wire.BasicAck{Multiple: true}) // also what a cancelled consumer got
+				c.publish(1, "amq.direct", "a", "m4")
+				c.channelClosed(1, 403, "ACCESS_REFUSED - write access to exchange 'amq.direct' in vhost '/' refused for user 'u1'", wire.IDBasicPublish)
+			}, amqpserver.User("u1", "p", everything), amqpserver.Compat(v))
+		})
+	}
+}
+
+func TestUpdateSecretWithoutAccess(t *testing.T) { // CONN-83
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.permitted(t)
+		require.NoError(t, s.SetUser("u1", "p", amqpserver.Permissions("other", ".*", ".*", ".*")))
+		c.send(0, &wire.ConnectionUpdateSecret{})
+		c.closed(530, "NOT_ALLOWED - access to vhost '/' refused for user 'u1'", wire.IDConnectionUpdateSecret)
+	}, amqpserver.User("u1", "p"), amqpserver.Compat(amqpserver.V4_3))
+}
+
 func TestTopicPermissions(t *testing.T) { // PERM-13, PERM-14
 	bubble(t, func(t *testing.T, s *server) {
 		c := s.connect(t)

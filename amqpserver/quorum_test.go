@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
@@ -273,6 +274,31 @@ func TestDelayedRetry(t *testing.T) {
 				c.quorum("q", wire.Table{
 					"x-delayed-retry-type": "failed", "x-delayed-retry-min": int32(1000), "x-delayed-retry-max": int32(5000),
 				})
+				c.publish(1, "", "q", "x")
+				c.consume("q", "t")
+				start := time.Now()
+				for range 3 {
+					d, _ := c.delivered(1)
+					c.send(1, &wire.BasicReject{DeliveryTag: d.DeliveryTag, Requeue: true})
+				}
+				require.Equal(t, want, time.Since(start))
+			}, amqpserver.Compat(version))
+		})
+	}
+}
+
+// QQ-20: a policy of retries is for the queues that have them.
+func TestDelayedRetryByPolicy(t *testing.T) {
+	definition := pocketmq.Table{"delayed-retry-type": "failed", "delayed-retry-min": 1000, "delayed-retry-max": 5000}
+	for version, want := range map[amqpserver.Compatibility]time.Duration{amqpserver.V4_0: 0, amqpserver.V4_3: 3 * time.Second} {
+		t.Run(version.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				c.quorum("q", nil)
+				call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: "classic", Durable: true})
+				require.NoError(t, s.broker.SetPolicy(pocketmq.Policy{Name: "p", Definition: definition}))
+				classic, _ := s.broker.Stats().Queue("classic")
+				require.Empty(t, classic.Policy)
 				c.publish(1, "", "q", "x")
 				c.consume("q", "t")
 				start := time.Now()

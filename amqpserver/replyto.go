@@ -42,7 +42,7 @@ func (ch *channel) consumeReplies(m *wire.BasicConsume) error {
 		return err
 	}
 	ch.replyTo = name
-	return ch.consume(m, name, pocketmq.AutoAck(), pocketmq.Prefetch(noAckPrefetch))
+	return ch.consume(m, name, pocketmq.AutoAck())
 }
 
 // hasReplyConsumer reports whether the channel's reply consumer is there still.

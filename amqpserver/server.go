@@ -40,14 +40,19 @@ type Server struct {
 }
 
 // New returns a server for b, which it serves as the virtual host "/". The
-// broker stays the caller's, to be closed after the server.
-func New(b *pocketmq.Broker, opts ...Option) *Server {
+// broker stays the caller's, to be closed after the server. The error tells which
+// option is wrong, and why.
+func New(b *pocketmq.Broker, opts ...Option) (*Server, error) {
+	c, err := newConfig(b, opts)
+	if err != nil {
+		return nil, err
+	}
 	return &Server{
-		config:    newConfig(b, opts),
+		config:    c,
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*conn]struct{}{},
 		stopped:   make(chan struct{}),
-	}
+	}, nil
 }
 
 // Serve accepts connections from l until the server or the listener is closed,

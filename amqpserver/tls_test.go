@@ -43,7 +43,8 @@ func TestExternalLogin(t *testing.T) { // CONN-16
 	theirs, clients := certificate(t, "alice")
 	b := pocketmq.New()
 	defer b.Close()
-	s := amqpserver.New(b, amqpserver.User("alice", "x"))
+	s, err := amqpserver.New(b, amqpserver.User("alice", ""))
+	require.NoError(t, err)
 	defer s.Close()
 	l := memconn.Listen()
 	go s.Serve(tls.NewListener(l, &tls.Config{

@@ -145,8 +145,8 @@ func (c *conn) fetch(room int) {
 }
 
 // handOut sends what the consumers could have by now. A queue of RabbitMQ hands out
-// at once what it can, so that this comes before a consumer or its queue ends. The
-// reader calls it.
+// at once what it can, so that this comes before a consumer, its channel, its
+// connection or its queue ends. The reader calls it.
 func (c *conn) handOut() {
 	c.fetch(answerRoom)
 	c.out.wakeWriter()

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +22,7 @@ type TB interface {
 	Cleanup(f func())
 	Logf(format string, args ...any)
 	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
 }
 
 // Server is an AMQP server with a broker of its own. Make it with NewServer. All
@@ -36,6 +38,7 @@ type Server struct {
 
 	serving sync.WaitGroup // one for each listener
 	close   sync.Once
+	closed  atomic.Bool
 }
 
 // servers counts the servers, for host names that differ.
@@ -46,21 +49,37 @@ var servers atomic.Uint64
 // connection, goes to the test's log. There is one user, guest with the password
 // guest, and one virtual host, "/", unless options say otherwise.
 //
-// If tb is nil, as in a TestMain, the caller must call Close.
+// If an option is wrong the test ends, with an error that names it. If tb is nil, as in
+// a TestMain, the caller must call Close, and NewServer panics.
 func NewServer(tb TB, opts ...amqpserver.Option) *Server {
 	s := &Server{tb: tb}
 	var log *slog.Logger
 	if tb != nil {
 		tb.Helper()
 		log = newLogger(tb)
-		tb.Cleanup(s.Close)
 	}
 	s.broker = pocketmq.New(pocketmq.Logger(log))
-	s.server = amqpserver.New(s.broker, append([]amqpserver.Option{amqpserver.Logger(log)}, opts...)...)
+	server, err := amqpserver.New(s.broker, append([]amqpserver.Option{amqpserver.Logger(log)}, opts...)...)
+	if err != nil {
+		s.fatal("%v", err)
+	}
+	s.server = server
 	// The reserved domain makes it plain what is missing when a client was not given Dial.
 	s.mem = memconn.Listen(memconn.Address(fmt.Sprintf("pocketmq%d.invalid", servers.Add(1)), 5672))
 	s.serve(s.mem)
+	if tb != nil {
+		tb.Cleanup(s.Close)
+	}
 	return s
+}
+
+// fatal ends the test, or without one panics.
+func (s *Server) fatal(format string, args ...any) {
+	if s.tb == nil {
+		panic("amqptest: " + fmt.Sprintf(format, args...))
+	}
+	s.tb.Helper()
+	s.tb.Fatalf("amqptest: "+format, args...)
 }
 
 // serve serves what l accepts until the server is closed.
@@ -105,21 +124,34 @@ func (s *Server) Dial(network, addr string) (net.Conn, error) {
 }
 
 // Listen makes the server listen on a free TCP port of 127.0.0.1, too, and
-// returns the URL to connect to as the user guest. It cannot be used in a
-// bubble of testing/synctest. If there is no port to be had, Listen fails the
-// test and returns "".
+// returns the URL to connect to as the user guest. In a bubble of testing/synctest,
+// where a network would stop the clock, after Close, and if there is no port to be had,
+// it ends the test; without one it panics.
 func (s *Server) Listen() string {
+	if s.tb != nil {
+		s.tb.Helper()
+	}
+	switch {
+	case inBubble():
+		s.fatal("Listen: there is no network in a bubble of testing/synctest; connect with URL and Dial")
+	case s.closed.Load():
+		s.fatal("Listen: the server is closed")
+	}
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		if s.tb == nil {
-			panic("amqptest: " + err.Error())
-		}
-		s.tb.Helper()
-		s.tb.Errorf("amqptest: %v", err)
-		return ""
+		s.fatal("Listen: %v", err)
 	}
 	s.serve(&refusing{l, s})
 	return amqpURL(l.Addr().String(), "guest", "guest", "/")
+}
+
+// inBubble reports whether it is called in a bubble of testing/synctest, which only the
+// head of a stack trace tells.
+func inBubble() bool {
+	head := make([]byte, 100)
+	head = head[:runtime.Stack(head, false)]
+	line, _, _ := strings.Cut(string(head), "\n")
+	return strings.Contains(line, "synctest bubble")
 }
 
 // Broker returns the broker that the server serves as the virtual host "/".
@@ -144,6 +176,7 @@ func (s *Server) KillConnections() int {
 // It may be called more than once. When the test ends it is called anyway.
 func (s *Server) Close() {
 	s.close.Do(func() {
+		s.closed.Store(true)
 		if s.tb != nil {
 			s.tb.Helper()
 			explain := time.AfterFunc(slowClose, s.explain)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -161,6 +162,44 @@ func (r *recorder) Logf(format string, args ...any) {
 }
 
 func (r *recorder) Errorf(format string, args ...any) { r.Logf("error: "+format, args...) }
+
+func (r *recorder) Fatalf(format string, args ...any) {
+	r.Logf("fatal: "+format, args...)
+	runtime.Goexit()
+}
+
+// fatal returns what f ends the test with.
+func fatal(f func(tb *recorder)) string {
+	var tb recorder
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f(&tb)
+	}()
+	<-done
+	for _, c := range tb.cleanups {
+		c()
+	}
+	return tb.String()
+}
+
+func TestWrongUse(t *testing.T) {
+	assert.Equal(t, "fatal: amqptest: amqpserver: ChannelMax: 70000 is more than AMQP can number (65535)", fatal(func(tb *recorder) {
+		amqptest.NewServer(tb, amqpserver.ChannelMax(70000))
+	}))
+	assert.Equal(t, "fatal: amqptest: Listen: the server is closed", fatal(func(tb *recorder) {
+		srv := amqptest.NewServer(tb)
+		srv.Close()
+		srv.Listen()
+	}))
+	synctest.Test(t, func(t *testing.T) {
+		assert.Equal(t, "fatal: amqptest: Listen: there is no network in a bubble of testing/synctest; connect with URL and Dial",
+			fatal(func(tb *recorder) { amqptest.NewServer(tb).Listen() }))
+	})
+	assert.PanicsWithValue(t, "amqptest: amqpserver: VHost: the broker of the virtual host \"v\" is nil", func() {
+		amqptest.NewServer(nil, amqpserver.VHost("v", nil))
+	})
+}
 
 func (r *recorder) String() string {
 	r.mu.Lock()

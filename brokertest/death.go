@@ -27,7 +27,7 @@ var expiring = []rule{
 		k.eventually("it has expired", func() bool { return k.waiting(q) == 0 })
 		c := k.consume(q)
 		k.publish("", q, "taken")
-		k.same(k.take(c, 1), fields("taken"))
+		k.same(k.take(c, 1), strings.Fields("taken"))
 	}},
 	{"what a consumer holds does not expire, unless it comes back", func(k *kit) {
 		dead := k.queue()
@@ -62,7 +62,7 @@ var expiring = []rule{
 			return errors.Is(k.Publish(k.ctx(), "", other, &pocketmq.Message{}, pocketmq.Mandatory), pocketmq.ErrUnroutable)
 		})
 		k.publish("", q, "1")
-		k.same(k.take(c, 1), fields("1"))
+		k.same(k.take(c, 1), strings.Fields("1"))
 	}},
 }
 
@@ -192,27 +192,27 @@ var dying = []rule{
 var prioritising = []rule{
 	{"the highest priority first, and in order within one", func(k *kit) {
 		q := k.queue(pocketmq.MaxPriority(5))
-		for _, body := range fields("1a 3a 1b 3b 0a 9a 5a") { // what is over the maximum counts as that
+		for _, body := range strings.Fields("1a 3a 1b 3b 0a 9a 5a") { // what is over the maximum counts as that
 			k.send("", q, &pocketmq.Message{Body: []byte(body), Priority: body[0] - '0'})
 		}
-		k.same(k.drain(q), fields("9a 5a 3a 3b 1a 1b 0a"))
+		k.same(k.drain(q), strings.Fields("9a 5a 3a 3b 1a 1b 0a"))
 	}},
 	{"what comes back goes to its place in its priority", func(k *kit) {
 		q := k.queue(pocketmq.MaxPriority(5))
-		for _, body := range fields("1a 2a 2b") {
+		for _, body := range strings.Fields("1a 2a 2b") {
 			k.send("", q, &pocketmq.Message{Body: []byte(body), Priority: body[0] - '0'})
 		}
 		d := k.get(q)
 		k.send("", q, &pocketmq.Message{Body: []byte("3a"), Priority: 3})
 		k.ok(d.Nack(true))
-		k.holds(q, fields("3a 2a 2b 1a")...)
+		k.holds(q, strings.Fields("3a 2a 2b 1a")...)
 	}},
 	{"in a queue without MaxPriority they mean nothing", func(k *kit) {
 		q := k.queue()
-		for _, body := range fields("1a 3a 2a") {
+		for _, body := range strings.Fields("1a 3a 2a") {
 			k.send("", q, &pocketmq.Message{Body: []byte(body), Priority: body[0] - '0'})
 		}
-		k.holds(q, fields("1a 3a 2a")...)
+		k.holds(q, strings.Fields("1a 3a 2a")...)
 	}},
 	{"a SingleActiveConsumer gets all; when its client ends, the next does", func(k *kit) {
 		q := k.queue(pocketmq.SingleActiveConsumer())
@@ -222,12 +222,12 @@ var prioritising = []rule{
 		b, err := second.Consume(context.Background(), q)
 		k.ok(err)
 		k.publish("", q, "1", "2", "3")
-		k.same(k.take(a, 2), fields("1 2"))
+		k.same(k.take(a, 2), strings.Fields("1 2"))
 		_, ok, err := b.TryReceive()
 		k.ok(err)
 		k.equal("the second has something", ok, false)
 		k.ok(first.Close())
-		k.same(k.take(b, 1), fields("3"))
+		k.same(k.take(b, 1), strings.Fields("3"))
 	}},
 }
 

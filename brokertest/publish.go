@@ -3,9 +3,11 @@ package brokertest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -171,7 +173,7 @@ func isKind(err, want error) bool {
 	if want == nil {
 		return err == nil
 	}
-	return errorsIs(err, want)
+	return errors.Is(err, want)
 }
 
 var routing = []rule{
@@ -210,7 +212,7 @@ var routing = []rule{
 			for _, key := range []string{"a", "a.b", "a.b.c", "a.x.c", "a.b.c.d", "c"} {
 				k.publish(x, key, key)
 			}
-			k.holds(q, fields(matches)...)
+			k.holds(q, strings.Fields(matches)...)
 			k.ok(k.Unbind(k.ctx(), q, x, pattern))
 		}
 	}},
@@ -352,7 +354,7 @@ var declaring = []rule{
 		b.Cancel()
 		k.eventually("the queue is gone", func() bool {
 			_, err := k.DeclareQueue(k.ctx(), q, pocketmq.Passive())
-			return errorsIs(err, pocketmq.ErrNotFound)
+			return errors.Is(err, pocketmq.ErrNotFound)
 		})
 	}},
 	{"deleting returns what waited; that there is none is no error", func(k *kit) {

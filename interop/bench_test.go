@@ -32,8 +32,9 @@ func BenchmarkRoundTrip(b *testing.B) {
 	}
 }
 
-// TestSpeed measures the same in turns, and prints medians: on a machine with
-// other load that says more. Set SPEED to the number of messages of a turn.
+// TestSpeed measures the same in turns, and prints medians and what they are of the
+// first: on a machine with other load that says more. Set SPEED to the number of
+// messages of a turn.
 func TestSpeed(t *testing.T) {
 	n := 20 // enough to see that it works
 	rounds := 1
@@ -50,28 +51,35 @@ func TestSpeed(t *testing.T) {
 		}
 		for _, s := range targets {
 			slices.Sort(took[s.target])
-			t.Logf("confirms=%-5v %-8s %8v a message (fastest %v, slowest %v)", confirms, s.target,
-				took[s.target][rounds/2], took[s.target][0], took[s.target][rounds-1])
+			median := took[s.target][rounds/2]
+			t.Logf("confirms=%-5v %-8s %8v a message (fastest %v, slowest %v), %s is %.2f times that", confirms, s.target,
+				median, took[s.target][0], took[s.target][rounds-1],
+				targets[0].target, float64(took[targets[0].target][rounds/2])/float64(median))
 		}
 	}
 }
 
-// benchTargets returns RabbitMQ, if there is one, and the ways to reach us.
+// benchTargets returns RabbitMQ, if there is one, the ways to reach us, and what is not
+// even a server.
 func benchTargets(tb testing.TB) []*server {
 	var targets []*server
 	if conn, err := amqp.Dial(rabbitURL); err == nil {
 		conn.Close()
 		targets = append(targets, &server{target: "rabbitmq", url: rabbitURL})
 	}
-	srv := amqptest.NewServer(tb)
+	srv, none := amqptest.NewServer(tb), newFloor(tb)
 	return append(targets,
 		&server{target: "tcp", url: srv.Listen(), Server: srv},
-		&server{target: "mem", url: srv.URL(), dial: srv.Dial, Server: srv})
+		&server{target: "mem", url: srv.URL(), dial: srv.Dial, Server: srv},
+		&server{target: "floor", url: none.url(), floor: none})
 }
 
 // roundTrip publishes n messages and acks them at the other end, and returns
 // how long that took.
 func roundTrip(tb testing.TB, s *server, n int, confirms bool) time.Duration {
+	if s.floor != nil {
+		s.floor.begin(n)
+	}
 	in, out := benchChannel(tb, s), benchChannel(tb, s)
 	q, err := in.QueueDeclare("", false, true, false, false, nil)
 	require.NoError(tb, err)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/amqptest"
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 const rabbitURL = "amqp://guest:guest@127.0.0.1:5672/"
@@ -62,7 +62,8 @@ func inBubble(t *testing.T, test func(t *testing.T, s *server)) { bubble.run(t, 
 
 // server is what a test talks to.
 type server struct {
-	*amqptest.Server // nil for RabbitMQ
+	*amqptest.Server // nil for others
+	floor            *floor
 	target           string
 	url              string
 	dial             func(network, addr string) (net.Conn, error) // nil = TCP
@@ -231,19 +232,9 @@ func needRabbitMQ(t *testing.T) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", "127.0.0.1:5672", patience)
 	if err != nil {
-		missing(t, "there is no RabbitMQ at 127.0.0.1:5672")
+		skip.For(t, "there is no RabbitMQ at 127.0.0.1:5672")
 	}
 	_ = conn.Close()
-}
-
-// missing skips a test for want of something on this machine; in CI, where all
-// of it is to be installed, it fails.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // quiet is an option against log lines that a test provokes on purpose.

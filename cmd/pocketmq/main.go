@@ -60,12 +60,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: s.logLevel}))
+	brokers, server, err := s.build(log)
+	if err != nil {
+		return usageError(stderr, err)
+	}
 	listeners, err := s.listen()
 	if err != nil {
 		return err
 	}
 	s.warn(log, listeners)
-	brokers, server := s.build(log)
 	failed := make(chan error, len(listeners))
 	for _, l := range listeners {
 		go func() { failed <- server.Serve(l) }()
@@ -87,15 +90,23 @@ func wait(ctx context.Context, failed <-chan error) error {
 }
 
 // build makes the broker of each virtual host, and the server for all of them.
-func (s *settings) build(log *slog.Logger) ([]*pocketmq.Broker, *amqpserver.Server) {
+func (s *settings) build(log *slog.Logger) ([]*pocketmq.Broker, *amqpserver.Server, error) {
 	var brokers []*pocketmq.Broker
 	opts := append(s.options, amqpserver.Logger(log))
-	for _, name := range s.vhosts {
-		b := pocketmq.New(pocketmq.Logger(log), pocketmq.VHost(name))
+	for i, name := range s.vhosts {
+		own := []pocketmq.Option{pocketmq.Logger(log), pocketmq.VHost(name)}
+		if s.events {
+			own = append(own, pocketmq.Events())
+		}
+		b := pocketmq.New(own...)
+		b.SetTracing(s.tracing)
 		brokers = append(brokers, b)
-		opts = append(opts, amqpserver.VHost(name, b))
+		if i > 0 { // the first is "/"
+			opts = append(opts, amqpserver.VHost(name, b))
+		}
 	}
-	return brokers, amqpserver.New(brokers[0], opts...)
+	server, err := amqpserver.New(brokers[0], opts...)
+	return brokers, server, err
 }
 
 // shutDown ends the server, and then what it served.
@@ -132,7 +143,7 @@ func (s *settings) ready(listeners []net.Listener) string {
 
 // warn tells of settings that are allowed and perhaps not meant.
 func (s *settings) warn(log *slog.Logger, listeners []net.Listener) {
-	if s.users > 0 {
+	if len(s.users) > 0 {
 		return
 	}
 	for _, l := range listeners {

@@ -12,6 +12,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"io"
+	"log/slog"
 	"math/big"
 	"net"
 	"os"
@@ -24,6 +25,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq"
 )
 
 // program is a running pocketmq.
@@ -140,21 +143,24 @@ func TestWrongArguments(t *testing.T) {
 		{"-amqp=", "nothing to listen on"},
 		{"-amqps 127.0.0.1:0", "-amqps needs a certificate"},
 		{"-tls-cert c.pem", "a certificate without an address"},
-		{"-channel-max 65536", "AMQP can number 65535"},
-		{"-frame-max 100", "want 0, or at least 4096"},
-		{"-heartbeat 1500ms", "want whole seconds, such as 60s"},
-		{"-heartbeat 5", "want whole seconds, such as 60s"},
-		{"-heartbeat -5s", "want whole seconds, such as 60s"},
-		{"-heartbeat 19h", "at most 65535s"},
-		{"-max-connections -1", "want 0 or more"},
-		{"-max-queues -1", "want 0 or more"},
-		{"-consumer-timeout soon", "such as 30m"},
+		{"-user guest:", "want name:password"},
+		{"-user a:1 -user b:2 -user a:3", `there is a user "a" already`},
+		{"-channel-max 65536", "ChannelMax: 65536 is more than AMQP can number"},
+		{"-frame-max 100", "FrameMax: 100 is less than the 4096 bytes"},
+		{"-frame-max 4096 -compat 4.3", "FrameMax: 4096 is less than the 8192 bytes"},
+		{"-heartbeat 1500ms", "Heartbeat: 1.5s is not in whole seconds"},
+		{"-heartbeat 5", "want a time, such as 60s"},
+		{"-heartbeat 19h", "Heartbeat: 19h0m0s is more than AMQP can tell"},
+		{"-consumer-timeout soon", "want a time, such as 60s"},
+		{"-max-message-size 1GiB", "MaxMessageSize: 1073741824 is more than RabbitMQ allows"},
+		{"-memory-limit 512", "want such as 512MiB"},
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
 		{"-log-level loud", "unknown name"},
 	} {
 		stderr, err := fails(t, strings.Fields(c.args)...)
 		assert.ErrorIs(t, err, errUsage, c.args)
 		assert.Contains(t, stderr, c.want, c.args)
+		assert.Regexp(t, `^pocketmq: .*; -h lists all flags\n$`, stderr, "one line")
 	}
 }
 
@@ -169,6 +175,11 @@ func TestHelpAndVersion(t *testing.T) {
 func TestGuestIsForThisMachine(t *testing.T) {
 	assert.Contains(t, start(t, "-amqp", "0.0.0.0:0").log.String(), "guest can only log in from this machine")
 	assert.Empty(t, start(t, "-amqp", "0.0.0.0:0", "-user", "app:secret").log.String())
+}
+
+func TestNoLimits(t *testing.T) {
+	start(t, "-amqp", "127.0.0.1:0", "-frame-max", "-1", "-channel-max", "-1", "-heartbeat", "-1", "-consumer-timeout", "-1",
+		"-max-connections", "-1", "-max-queues", "-1")
 }
 
 func TestSizes(t *testing.T) {
@@ -242,4 +253,27 @@ func certificate(t *testing.T) (certificateFiles, *x509.CertPool, tls.Certificat
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(cert)
 	return files, pool, pair
+}
+
+// With -events and -tracing every virtual host tells what happens in it.
+func TestLookingOn(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		args := []string{"-vhost", "v"}
+		if on {
+			args = append(args, "-events", "-tracing")
+		}
+		s, err := parse(args, io.Discard)
+		require.NoError(t, err)
+		brokers, server, err := s.build(slog.New(slog.DiscardHandler))
+		require.NoError(t, err)
+		require.Len(t, brokers, 2)
+		for _, b := range brokers {
+			_, exists := b.Stats().Exchange("amq.rabbitmq.event")
+			require.Equal(t, on, exists)
+			require.NoError(t, b.Publish(t.Context(), "amq.fanout", "k", &pocketmq.Message{}))
+			x, _ := b.Stats().Exchange("amq.rabbitmq.trace")
+			require.Equal(t, on, x.Published == 1)
+		}
+		require.NoError(t, shutDown(slog.New(slog.DiscardHandler), server, brokers))
+	}
 }

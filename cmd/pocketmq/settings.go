@@ -19,15 +19,15 @@ import (
 type settings struct {
 	amqp, amqps                string // addresses; "" = none
 	tlsCert, tlsKey, tlsCA     string // files
-	vhosts                     []string
-	users                      int
+	vhosts, users              []string
 	compat                     string
 	logLevel                   slog.Level
 	showVersion                bool
+	tracing, events            bool
 	options                    []amqpserver.Option
-	frameMax, channelMax       uint
+	frameMax, channelMax       int
 	maxConnections, maxQueues  int
-	heartbeat                  time.Duration
+	heartbeat, consumerTimeout interval
 	memoryLimit, maxMessageLen size
 }
 
@@ -40,21 +40,29 @@ var compatibility = map[string]amqpserver.Compatibility{
 
 // parse reads the arguments, and tells on w what is wrong with them.
 func parse(args []string, w io.Writer) (*settings, error) {
-	s := &settings{vhosts: []string{"/"}, compat: "4.0", heartbeat: time.Minute}
+	s := &settings{vhosts: []string{"/"}, compat: "4.0"}
 	f := s.flags()
-	f.SetOutput(w)
-	if err := f.Parse(args); errors.Is(err, flag.ErrHelp) {
+	f.SetOutput(io.Discard)
+	err := f.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		f.SetOutput(w)
+		f.Usage()
 		return nil, err
-	} else if err != nil {
-		return nil, errUsage
 	}
-	err := s.check(f.Args())
+	if err == nil {
+		err = s.check(f.Args())
+	}
 	if err != nil {
-		fmt.Fprintf(w, "pocketmq: %v\n", err)
-		return nil, errUsage
+		return nil, usageError(w, err)
 	}
 	s.setOptions()
 	return s, nil
+}
+
+// usageError tells what is wrong with the arguments, in a line.
+func usageError(w io.Writer, err error) error {
+	fmt.Fprintf(w, "pocketmq: %v; -h lists all flags\n", err)
+	return errUsage
 }
 
 // flags returns the flags, which set s.
@@ -67,27 +75,32 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate")
 	f.Func("user", "add a user, as `name:password`; may be repeated. Without it there is guest:guest, from this machine only; with it there is no guest unless added", s.addUser)
 	f.Func("vhost", "add a virtual host of this `name` to \"/\"; may be repeated", s.addVHost)
-	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; 0 for any number")
-	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; 0 for no limit")
-	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message; 0 for RabbitMQ's default (16MiB, before 4.0 128MiB)")
-	f.UintVar(&s.frameMax, "frame-max", 131072, "the largest frame to be negotiated, in `bytes`; 0 for no limit")
-	f.UintVar(&s.channelMax, "channel-max", 2047, "the most channels of a connection; 0 for 65535")
-	f.Func("heartbeat", "the `interval` of heartbeats proposed to clients; 0 for none (default 1m)", s.setHeartbeat)
-	f.Func("consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; 0 for never (default 30m, and 0 with -compat 4.3)", s.setConsumerTimeout)
-	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; 0 for any number")
+	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; by default any number")
+	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; by default there is no limit")
+	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message, as a `size`, at most 512MiB; by default 16MiB, before 4.0 128MiB")
+	f.IntVar(&s.frameMax, "frame-max", 0, "the largest frame to be negotiated, in `bytes`; by default 131072, -1 for no limit")
+	f.IntVar(&s.channelMax, "channel-max", 0, "the most channels of a connection; by default 2047, -1 for 65535")
+	f.Var(&s.heartbeat, "heartbeat", "the `interval` of heartbeats proposed to clients; by default 60s, -1 for none")
+	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m, and none with -compat 4.3; -1 for none")
+	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; by default any number")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
+	f.BoolVar(&s.tracing, "tracing", false, "publish copies of all messages to amq.rabbitmq.trace")
+	f.BoolVar(&s.events, "events", false, "publish what is created and deleted to amq.rabbitmq.event")
 	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
 	return f
 }
 
 func (s *settings) addUser(arg string) error {
-	name, password, ok := strings.Cut(arg, ":")
-	if !ok || name == "" {
+	name, password, _ := strings.Cut(arg, ":")
+	switch {
+	case name == "" || password == "":
 		return errors.New("want name:password")
+	case slices.Contains(s.users, name):
+		return fmt.Errorf("there is a user %q already", name)
 	}
 	s.options = append(s.options, amqpserver.User(name, password, amqpserver.Tags("administrator")))
-	s.users++
+	s.users = append(s.users, name)
 	return nil
 }
 
@@ -98,30 +111,12 @@ func (s *settings) addVHost(name string) error {
 	return nil
 }
 
-func (s *settings) setHeartbeat(arg string) error {
-	d, err := time.ParseDuration(arg)
-	if err != nil || d < 0 || d/time.Second > math.MaxUint16 || d%time.Second != 0 {
-		return fmt.Errorf("want whole seconds, such as 60s, at most %ds, or 0", math.MaxUint16)
-	}
-	s.heartbeat = d
-	return nil
-}
-
-func (s *settings) setConsumerTimeout(arg string) error {
-	d, err := time.ParseDuration(arg)
-	if err != nil || d < 0 {
-		return errors.New("want a time, such as 30m, or 0")
-	}
-	s.options = append(s.options, amqpserver.ConsumerTimeout(d))
-	return nil
-}
-
 // check looks at what a single flag cannot know.
 func (s *settings) check(rest []string) error {
 	_, known := compatibility[s.compat]
 	switch {
 	case len(rest) > 0:
-		return fmt.Errorf("unexpected argument %q; all settings are flags, see -h", rest[0])
+		return fmt.Errorf("unexpected argument %q; all settings are flags", rest[0])
 	case !known:
 		return fmt.Errorf("-compat %s: want 3.10, 4.0 or 4.3", s.compat)
 	case s.amqp == "" && s.amqps == "":
@@ -130,34 +125,48 @@ func (s *settings) check(rest []string) error {
 		return errors.New("-amqps needs a certificate: -tls-cert and -tls-key")
 	case s.amqps == "" && (s.tlsCert != "" || s.tlsKey != "" || s.tlsCA != ""):
 		return errors.New("a certificate without an address to use it for: -amqps, such as 127.0.0.1:5671")
-	case s.channelMax > math.MaxUint16:
-		return fmt.Errorf("-channel-max %d: AMQP can number %d", s.channelMax, math.MaxUint16)
-	case s.frameMax > math.MaxUint32 || s.frameMax > 0 && s.frameMax < minFrameMax:
-		return fmt.Errorf("-frame-max %d: want 0, or at least %d", s.frameMax, minFrameMax)
-	case s.maxConnections < 0:
-		return fmt.Errorf("-max-connections %d: want 0 or more", s.maxConnections)
-	case s.maxQueues < 0:
-		return fmt.Errorf("-max-queues %d: want 0 or more", s.maxQueues)
+	case s.memoryLimit > 0 && s.memoryLimit < leastMemory:
+		return fmt.Errorf("-memory-limit %d is in bytes, and the program itself needs more; want such as 512MiB", s.memoryLimit)
 	}
 	return nil
 }
 
-// minFrameMax is the least that every client may rely on.
-const minFrameMax = 4096
+// leastMemory is what there must be for more than the program itself.
+const leastMemory = 16 << 20
 
 // setOptions adds the server's options for all that does not depend on the brokers.
 func (s *settings) setOptions() {
 	s.options = append(s.options,
 		amqpserver.Compat(compatibility[s.compat]),
-		amqpserver.FrameMax(uint32(s.frameMax)),
-		amqpserver.ChannelMax(uint16(s.channelMax)),
-		amqpserver.Heartbeat(s.heartbeat),
+		amqpserver.FrameMax(s.frameMax),
+		amqpserver.ChannelMax(s.channelMax),
+		amqpserver.Heartbeat(time.Duration(s.heartbeat)),
+		amqpserver.ConsumerTimeout(time.Duration(s.consumerTimeout)),
 		amqpserver.MaxConnections(s.maxConnections),
 		amqpserver.MaxQueues(s.maxQueues),
 		amqpserver.MaxMessageSize(int64(s.maxMessageLen)),
-		amqpserver.MemoryLimit(uint64(s.memoryLimit)),
+		amqpserver.MemoryLimit(int64(s.memoryLimit)),
 	)
 }
+
+// interval is a time, 0 for the default, or less for none.
+type interval time.Duration
+
+// Set implements flag.Value.
+func (i *interval) Set(arg string) error {
+	if arg == "-1" {
+		arg = "-1s"
+	}
+	d, err := time.ParseDuration(arg)
+	if err != nil {
+		return errors.New("want a time, such as 60s or 30m, or -1 for none")
+	}
+	*i = interval(d)
+	return nil
+}
+
+// String implements flag.Value.
+func (i *interval) String() string { return time.Duration(*i).String() }
 
 // size is a number of bytes, which may be written with a unit.
 type size int64

@@ -48,6 +48,14 @@ func Binary(octets string) string { return AppendBinary("", octets) }
 // Octets writes octets as numbers in any case.
 func Octets(octets string) string { return appendNumbers("", octets, math.MaxInt) }
 
+// Line writes octets as Binary does, on one line.
+func Line(octets string) string {
+	if octets != "" && isPrintable(octets) {
+		return Binary(octets)
+	}
+	return Octets(octets)
+}
+
 // lineLength is where Erlang breaks the lines of what it prints.
 const lineLength = 80
 

@@ -47,10 +47,20 @@ var (
 	// IsClosed reports whether a *pocketmq.Broker is closed.
 	IsClosed func(broker any) bool
 
-	// Connection returns a pocketmq.SessionOption for a connection to a server that
-	// behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It includes
-	// pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
-	Connection func(version int) any
+	// Connection returns a pocketmq.SessionOption for a connection of a user to a
+	// server that behaves like a version of RabbitMQ: 0 is 3.10, 1 is 4.0, 2 is 4.3. It
+	// includes pocketmq.RabbitMQDefaults, and refuses arguments that only pocketmq has.
+	Connection func(version int, name, user string) any
+
+	// Channel returns a new *pocketmq.Session that is a channel of a connection's.
+	Channel func(session any, number uint16) any
+
+	// Event tells those who look for events what has happened to a *pocketmq.Session
+	// that is a connection or a channel. PID is its name in events, and ErlangArguments
+	// is a table as they have it.
+	Event           func(session any, key string, headers func() map[string]any)
+	PID             func(session any) string
+	ErlangArguments func(map[string]any) []any
 
 	// Released is the pocketmq.Outcome of a delivery that goes back without counting
 	// against the delivery limit.

@@ -49,6 +49,7 @@ var (
 		"permissions":       {"vhost", "configure", "write", "read"},
 		"topic-permissions": {"vhost", "exchange", "write", "read"},
 		"policy":            {"vhost", "pattern", "definition", "priority", "apply-to"},
+		"events":            {},
 		"operator-policy":   {"vhost", "pattern", "definition", "priority", "apply-to"},
 	}
 	connOptions  = []string{"user", "password", "vhost", "heartbeat", "frame-max", "channel-max", "capabilities", "channels", "answers"}

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net"
@@ -26,6 +27,9 @@ type world interface {
 
 	// admin does what an administrator does.
 	admin(p *player, words []string) error
+
+	// give sets a policy.
+	give(p *player, g Given) error
 }
 
 // Answers are what came in a step, for each channel in order.
@@ -154,6 +158,7 @@ func (p *player) dial(name string, answers bool) (*client, error) {
 	}
 	c := newClient(name, nc, answers)
 	p.clients[name] = c
+	p.normal.conns[nc.LocalAddr().String()+" -> "+nc.RemoteAddr().String()] = name
 	return c, nil
 }
 
@@ -284,6 +289,7 @@ func (n names) variables() map[string]string {
 // or by numbers.
 type normalizer struct {
 	names *strings.Replacer
+	conns map[string]string // the script's names of connections, by the servers'
 	seen  map[string]string // generated names
 	count map[string]int    // by kind
 }
@@ -291,19 +297,26 @@ type normalizer struct {
 func newNormalizer(n names) *normalizer {
 	return &normalizer{
 		names: strings.NewReplacer(n.prefix+".", "", n.prefix, "/"),
-		seen:  map[string]string{}, count: map[string]int{},
+		conns: map[string]string{}, seen: map[string]string{}, count: map[string]int{},
 	}
 }
 
 func (n *normalizer) clone() *normalizer {
-	return &normalizer{n.names, maps.Clone(n.seen), maps.Clone(n.count)}
+	return &normalizer{n.names, n.conns, maps.Clone(n.seen), maps.Clone(n.count)}
 }
 
 // generated are names that servers make up: of queues, consumers, and of direct
-// reply-to.
-var generated = regexp.MustCompile(`amq\.(gen|ctag)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9_+/=.-]{10,}`)
+// reply-to; and processes.
+var generated = regexp.MustCompile(`amq\.(gen|ctag)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9_+/=.-]{10,}|<[a-z0-9]+@[a-z.0-9-]+>`)
 
-var generatedKind = regexp.MustCompile(`^amq\.(gen-|ctag-|rabbitmq\.reply-to\.)`)
+var generatedKind = regexp.MustCompile(`^(amq\.(gen-|ctag-|rabbitmq\.reply-to\.)|<)`)
+
+var (
+	connectionName = regexp.MustCompile(`[^ "]+ -> [^ "]+`)
+	nodeName       = regexp.MustCompile(`\bnode:S:[a-z0-9]+@[^,} ]+`)
+	eventTime      = regexp.MustCompile(`\b(timestamp_in_ms|connected_at):l:\d+`)
+	eventAddress   = regexp.MustCompile(`\b(host|port|peer_host|peer_port):[Sl]:("[^"]*"|[^,} ]+)`)
+)
 
 func (n *normalizer) line(s string) string {
 	s = generated.ReplaceAllStringFunc(s, func(name string) string {
@@ -314,5 +327,9 @@ func (n *normalizer) line(s string) string {
 		}
 		return n.seen[name]
 	})
+	s = connectionName.ReplaceAllStringFunc(s, func(name string) string { return cmp.Or(n.conns[name], name) })
+	s = nodeName.ReplaceAllString(s, "node:S:*")
+	s = eventTime.ReplaceAllString(s, "$1:l:now")
+	s = eventAddress.ReplaceAllString(s, "$1:*")
 	return n.names.Replace(s)
 }

@@ -58,6 +58,7 @@ func PlayOurs(t *testing.T, s *Scenario, n names, version string) (result Transc
 
 // ours is a pocketmq in a bubble.
 type ours struct {
+	names   names
 	server  *amqpserver.Server
 	brokers map[string]*pocketmq.Broker // by virtual host
 	network *memconn.Listener
@@ -65,12 +66,14 @@ type ours struct {
 }
 
 func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
-	w := &ours{brokers: map[string]*pocketmq.Broker{}, network: memconn.Listen(), served: make(chan struct{})}
+	w := &ours{names: n, brokers: map[string]*pocketmq.Broker{}, network: memconn.Listen(), served: make(chan struct{})}
 	opts, err := n.options(w)
 	if err != nil {
 		return nil, err
 	}
-	w.server = amqpserver.New(w.broker("/"), append(opts, amqpserver.Compat(compat))...)
+	if w.server, err = amqpserver.New(w.broker("/"), append(opts, amqpserver.Compat(compat))...); err != nil {
+		return nil, err
+	}
 	go func() {
 		defer close(w.served)
 		_ = w.server.Serve(w.network) // ends with ErrServerClosed
@@ -81,7 +84,11 @@ func newPocketMQ(n names, compat amqpserver.Compatibility) (*ours, error) {
 // broker is that of a virtual host.
 func (w *ours) broker(vhost string) *pocketmq.Broker {
 	if w.brokers[vhost] == nil {
-		w.brokers[vhost] = pocketmq.New(pocketmq.VHost(vhost))
+		opts := []pocketmq.Option{pocketmq.VHost(vhost)}
+		if w.names.given("events", "/") != nil && vhost == w.names.prefix {
+			opts = append(opts, pocketmq.Events())
+		}
+		w.brokers[vhost] = pocketmq.New(opts...)
 	}
 	return w.brokers[vhost]
 }
@@ -202,6 +209,8 @@ func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
 func (w *ours) sleep(d time.Duration)   { time.Sleep(d) }
 func (w *ours) settle(func() bool)      { synctest.Wait() }
 
+func (w *ours) give(p *player, g Given) error { return p.names.setPolicy(g, w) }
+
 func (w *ours) admin(p *player, words []string) error {
 	switch words[0] {
 	case "close-connection":
@@ -221,8 +230,15 @@ func (w *ours) admin(p *player, words []string) error {
 	case "clear-alarm":
 		w.server.ClearAlarm(alarmReason(words[1]))
 		return nil
+	case "start-tracing", "stop-tracing":
+		w.broker(p.names.vhost("/")).SetTracing(words[0] == "start-tracing")
+		return nil
 	case "delete-user":
 		return w.server.DeleteUser(p.names.user(words[1]))
+	case "clear-policy":
+		return w.broker(p.names.prefix).ClearPolicy(words[1])
+	case "clear-operator-policy":
+		return w.broker(p.names.prefix).ClearOperatorPolicy(words[1])
 	case "delete-vhost":
 		return w.server.DeleteVHost(p.names.vhost(words[1]))
 	case "set-permissions":
@@ -253,8 +269,7 @@ func (w *ours) setUser(p *player, name string, permissions *Given, vhost string)
 		return err
 	}
 	p.names = n
-	w.server.SetUser(n.user(name), user.Options.get("password", name), opts...)
-	return nil
+	return w.server.SetUser(n.user(name), user.Options.get("password", name), opts...)
 }
 
 // alarmReason is what RabbitMQ calls an alarm for memory or disk.

@@ -141,7 +141,7 @@ func erlangBinary(s string) string {
 
 // calls make what a scenario is given.
 func (n names) calls(guest string) []string {
-	const users, policies = "rabbit_auth_backend_internal:", "rabbit_policy:"
+	const users = "rabbit_auth_backend_internal:"
 	vhost := func(name string) []string {
 		return []string{call("rabbit_vhost:add", name), call(users+"set_permissions", guest, name, ".*", ".*", ".*")}
 	}
@@ -172,20 +172,44 @@ func (n names) calls(guest string) []string {
 				all = append(all, call(users+"set_permissions", name, host, o["configure"], o["write"], o["read"]))
 			case "topic-permissions":
 				all = append(all, call(users+"set_topic_permissions", name, host, o["exchange"], o["write"], o["read"]))
+			case "events":
+				all = append(all, startEvents(host))
 			case "policy", "operator-policy":
-				set := map[string]string{"policy": "parse_set", "operator-policy": "parse_set_op"}[kind]
-				all = append(all, call(policies+set, host, g.Name, o.get("pattern", ".*"), o.get("definition", "{}"),
-					o.get("priority", "0"), o.get("apply-to", "all")))
+				all = append(all, n.policyCall(g))
 			}
 		}
 	}
 	return all
 }
 
+// policyCall sets a policy.
+func (n names) policyCall(g Given) string {
+	set := map[string]string{"policy": "parse_set", "operator-policy": "parse_set_op"}[g.Kind]
+	o := g.Options
+	return call("rabbit_policy:"+set, n.vhost(o.get("vhost", "/")), g.Name, o.get("pattern", ".*"), o.get("definition", "{}"),
+		o.get("priority", "0"), o.get("apply-to", "all"))
+}
+
 // erlang is an argument as Erlang writes it.
 type erlang string
 
-var givenKinds = []string{"vhost", "user", "permissions", "topic-permissions", "policy", "operator-policy"}
+var givenKinds = []string{"vhost", "user", "permissions", "topic-permissions", "policy", "operator-policy", "events"}
+
+// startEvents begins to publish the events of all virtual hosts in this one, as
+// event_exchange.vhost does for one of RabbitMQ's own. It ends with the evaluator.
+func startEvents(vhost string) string {
+	return fmt.Sprintf(`begin
+		_ = rabbit_exchange:declare(rabbit_misc:r(%[1]s, exchange, <<"amq.rabbitmq.event">>), topic, true, false, true, [], <<"scenarios">>),
+		ok = application:set_env(rabbitmq_event_exchange, vhost, %[1]s),
+		ok = gen_event:add_sup_handler(rabbit_event, {rabbit_exchange_type_event, %[1]s}, []),
+		ok = application:unset_env(rabbitmq_event_exchange, vhost)
+	end`, erlangBinary(vhost))
+}
+
+// stopEvents ends what startEvents began, if it did.
+func (r *RabbitMQ) stopEvents(vhost string) error {
+	return r.eval("_ = gen_event:delete_handler(rabbit_event, {rabbit_exchange_type_event, %s}, []), ok.", erlangBinary(vhost))
+}
 
 // limits are those of a Given, in JSON.
 func limits(o options) string {
@@ -238,7 +262,7 @@ func (r *RabbitMQ) play(s *Scenario, n func() (names, error), expected func(step
 			same = equal(a.lines(), expected(step))
 			return same
 		})
-		if err := w.endAlarms(); err != nil {
+		if err := w.tidy(names); err != nil {
 			return t, err
 		}
 		if same && t.Err == nil {
@@ -254,6 +278,7 @@ type theirs struct {
 	patience time.Duration // for answers that are expected
 	delay    time.Duration // after them, for what cannot be seen, and what is not expected
 	alarms   []string      // raised, and not ended yet
+	traced   string        // the virtual host that is traced; "" = none
 }
 
 func (w *theirs) dial() (net.Conn, error) { return net.DialTimeout("tcp", w.addr, patience) }
@@ -267,18 +292,28 @@ func (w *theirs) settle(done func() bool) {
 	time.Sleep(w.delay)
 }
 
+func (w *theirs) give(p *player, g Given) error { return w.eval("%s.", p.names.policyCall(g)) }
+
 func (w *theirs) admin(p *player, words []string) error {
 	switch words[0] {
 	case "close-connection":
 		return w.closeConnection(p, words[1], words[2])
 	case "delete-user":
 		return w.run("delete_user", p.names.user(words[1]))
+	case "clear-policy":
+		return w.eval("%s.", call("rabbit_policy:delete", p.names.prefix, words[1]))
+	case "clear-operator-policy":
+		return w.eval("%s.", call("rabbit_policy:delete_op", p.names.prefix, words[1]))
 	case "delete-vhost":
 		return w.run("delete_vhost", p.names.vhost(words[1]))
 	case "set-permissions":
 		return w.run("set_permissions", "-p", p.names.vhost(words[2]), p.names.user(words[1]), words[3], words[4], words[5])
 	case "clear-permissions":
 		return w.run("clear_permissions", "-p", p.names.vhost(words[2]), p.names.user(words[1]))
+	case "start-tracing":
+		return w.trace(p.names.vhost("/"))
+	case "stop-tracing":
+		return w.trace("")
 	case "raise-alarm", "clear-alarm":
 		return w.alarm(words[0] == "raise-alarm", words[1])
 	}
@@ -321,8 +356,27 @@ func (w *theirs) alarm(raise bool, of string) error {
 	return w.eval("rabbit_alarm:clear_alarm({resource_limit, %s, node()}).", of)
 }
 
-// endAlarms ends those that a scenario has left behind.
-func (w *theirs) endAlarms() error {
+// trace makes a virtual host, or "" for none, the one that is traced.
+func (w *theirs) trace(vhost string) error {
+	old := w.traced
+	if w.traced = vhost; old != "" {
+		return w.eval("rabbit_trace:stop(%s).", erlangBinary(old))
+	}
+	return w.eval("rabbit_trace:start(%s).", erlangBinary(vhost))
+}
+
+// tidy ends the alarms, the tracing and the events that a scenario has left behind.
+func (w *theirs) tidy(n names) error {
+	if n.given("events", "/") != nil {
+		if err := w.stopEvents(n.prefix); err != nil {
+			return err
+		}
+	}
+	if w.traced != "" {
+		if err := w.trace(""); err != nil {
+			return err
+		}
+	}
 	for len(w.alarms) > 0 {
 		if err := w.alarm(false, w.alarms[0]); err != nil {
 			return err
