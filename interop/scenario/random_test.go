@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 var (
@@ -28,7 +30,7 @@ var (
 func TestRandom(t *testing.T) {
 	r := &run{bench: newBench(t), first: *seed, begun: time.Now()}
 	if r.rabbit == nil {
-		t.Skip("no RabbitMQ to compare with")
+		skip.For(t, r.missing)
 	}
 	if r.first == 0 {
 		r.first = rand.Uint64N(1 << 40)
