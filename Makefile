@@ -6,6 +6,7 @@ COUNT    ?= 1
 
 SEQUENCES ?= 100
 OPS       ?= 200
+FOR       ?= 0
 
 LINT = go tool -modfile=$(CURDIR)/internal/tools/go.mod golangci-lint
 
@@ -50,8 +51,8 @@ scenarios40: ## play them also on a RabbitMQ 4.0, installed beside this system's
 	$(MAKE) scenarios
 
 .PHONY: random
-random: ## play SEQUENCES (100) new random scenarios of OPS (200) steps on both
-	cd interop && go test -count=1 -timeout=0 -run=TestRandom ./scenario -sequences=$(SEQUENCES) -ops=$(OPS) -seed=0
+random: ## play SEQUENCES (100) new random scenarios of OPS (200) steps on both, or as many as FOR (such as 1h) allows
+	cd interop && go test -count=1 -timeout=0 -v -run='TestRandom$$' ./scenario -sequences=$(SEQUENCES) -ops=$(OPS) -for=$(FOR) -seed=0
 
 .PHONY: mutations
 mutations: ## check that the scenarios notice each fault of interop/mutations.txt

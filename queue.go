@@ -387,7 +387,9 @@ func (q *queue) release() {
 // dropHead drops the oldest messages until no more wait than the limit allows,
 // which a requeued message can exceed as well as a new one (LEN-2, LEN-7).
 func (q *queue) dropHead() {
-	q.collect() // a lone consumer may be entitled to them (LEN-3)
+	if !q.fifo.Timed() { // what expires at once as well dies of the length
+		q.collect() // a lone consumer may be entitled to them (LEN-3)
+	}
 	q.fifo.Trim()
 }
 

@@ -216,7 +216,9 @@ func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	q.weigh(v, 1)
 	if expires != 0 {
 		e.Expires = expires
-		q.expire()
+		if !q.Over() { // or Trim comes first, and says what it died of
+			q.expire()
+		}
 	}
 	if c == nil || !c.idle || c.OutOfCredit() {
 		return nil
