@@ -1,8 +1,10 @@
 package pocketmq
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
 )
 
 // The errors to compare with, using errors.Is. What is wrong in detail stands in
@@ -98,8 +100,9 @@ type Error struct {
 	is   error  // the sentinel
 }
 
-// Error returns the reply text that a RabbitMQ client would see.
-func (e *Error) Error() string { return codeNames[e.Code] + " - " + e.Text }
+// Error returns the reply text that a RabbitMQ client would see. A code that is none of
+// the above has no name: its number stands there.
+func (e *Error) Error() string { return cmp.Or(codeNames[e.Code], strconv.Itoa(e.Code)) + " - " + e.Text }
 
 // Unwrap returns the sentinel that errors.Is compares with.
 func (e *Error) Unwrap() error { return e.is }

@@ -256,6 +256,7 @@ func TestErrorsReadAsInRabbitMQ(t *testing.T) {
 	} {
 		require.EqualError(t, &pocketmq.Error{Code: code, Text: "text"}, name+" - text")
 	}
+	require.EqualError(t, &pocketmq.Error{Code: 999, Text: "text"}, "999 - text")
 	require.NoError(t, new(pocketmq.Error).Unwrap())
 }
 
