@@ -102,7 +102,9 @@ type Error struct {
 
 // Error returns the reply text that a RabbitMQ client would see. A code that is none of
 // the above has no name: its number stands there.
-func (e *Error) Error() string { return cmp.Or(codeNames[e.Code], strconv.Itoa(e.Code)) + " - " + e.Text }
+func (e *Error) Error() string {
+	return cmp.Or(codeNames[e.Code], strconv.Itoa(e.Code)) + " - " + e.Text
+}
 
 // Unwrap returns the sentinel that errors.Is compares with.
 func (e *Error) Unwrap() error { return e.is }
