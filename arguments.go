@@ -122,7 +122,7 @@ var arguments = []argument{
 	{key: "x-quorum-initial-group-size", types: quorum, check: checkPositive},
 	{key: "x-max-age", types: streams, check: checkMaxAge},
 	{key: "x-stream-max-segment-size-bytes", types: streams, check: checkNotNegative},
-	{key: "x-stream-filter-size-bytes", types: streams, since: v4_0}, // checked by checkStream
+	{key: "x-stream-filter-size-bytes", types: streams, since: v4_3}, // checked by checkStream, since 4.0
 	{key: "x-initial-cluster-size", types: streams, check: checkPositive},
 	{key: "x-queue-leader-locator", types: quorum | streams, later: classic,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
@@ -239,6 +239,25 @@ func (w where) checkQueueType(c queueConfig, serverNamed bool) error {
 	return preconditionFailed("invalid property '%s' for %v", property, w)
 }
 
+// compared are the arguments in the order in which RabbitMQ compares those of a
+// queue of a type. The error names the first that differs.
+func compared(t queueTypes) []argument {
+	if t == quorum {
+		return comparedOfQuorum
+	}
+	return arguments
+}
+
+var comparedOfQuorum = func() []argument {
+	order := []string{
+		"x-dead-letter-exchange", "x-dead-letter-routing-key", "x-dead-letter-strategy", "x-expires", "x-max-length", "x-max-length-bytes",
+		"x-max-in-memory-length", "x-max-in-memory-bytes", "x-overflow", "x-single-active-consumer", "x-queue-type",
+		"x-quorum-initial-group-size", "x-delivery-limit", "x-message-ttl", "x-queue-leader-locator",
+	}
+	place := func(a argument) int { return (slices.Index(order, a.key) + 1 + len(order)) % (len(order) + 1) } // others are last
+	return slices.SortedStableFunc(slices.Values(arguments), func(a, b argument) int { return place(a) - place(b) })
+}()
+
 // otherType is the error of an argument that only queues of another type have, or
 // their consumers (ARGS-2, STREAM-14).
 func (w where) otherType(key, kind string) error {
@@ -271,7 +290,7 @@ func (q *queue) readArguments(c *consumeConfig) error {
 	}
 	for _, a := range streamReading {
 		if _, ok := c.args[a.key]; ok && c.version >= a.since {
-			return at.otherType(a.key, classicType)
+			return at.otherType(a.key, q.kind())
 		}
 	}
 	return nil

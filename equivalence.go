@@ -43,7 +43,7 @@ func (w where) sameArguments(received, current Table, keys ...string) error {
 
 // sameQueueArguments is sameArguments for those of q's type (QUEUE-16).
 func (w where) sameQueueArguments(received queueConfig, q *queue) error {
-	for _, a := range arguments {
+	for _, a := range compared(queueTypeOf(q.args)) {
 		var err error
 		switch {
 		case received.version < a.since:

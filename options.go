@@ -102,6 +102,7 @@ type consumeConfig struct {
 	concurrency int
 	notify      func()
 	args        Table
+	wire        bool    // over a connection
 	version     version // of RabbitMQ, as the session has it
 	reading     reading // of a stream
 	err         error

@@ -3,6 +3,7 @@ package pocketmq_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,4 +132,76 @@ func TestASingleActiveHandlerIsSucceeded(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, []string{"a1", "a2", "b1"}, []string{<-handled, <-handled, <-handled})
 	})
+}
+
+// A lone consumer's acks reach the queue late. Nobody may notice, but by the clock.
+func TestLateAcksGiveCreditInTime(t *testing.T) { // PRIO-5
+	for seed := range uint64(300) {
+		bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+			chance := rand.New(rand.NewPCG(seed, 1))
+			prefetch := 1 + chance.IntN(8)
+			declare(t, b, "q", pocketmq.MaxPriority(255))
+			c := consume(t, b, "q", pocketmq.Prefetch(prefetch))
+			m := eager{prefetch: prefetch}
+			var held []pocketmq.Delivery
+			for i := range 200 {
+				switch n := chance.IntN(10); {
+				case n < 5:
+					p := []uint8{0, 0, 1, 5, 15, 16, 17, 63, 64, 200, 255}[chance.IntN(11)]
+					body := fmt.Sprintf("%d.%d", p, i)
+					publish(t, b, "q", &pocketmq.Message{Body: []byte(body), Priority: p})
+					m.publish(p, body)
+				case n < 8:
+					d, ok, err := c.TryReceive()
+					must(t, err)
+					var body string
+					if ok {
+						body = string(d.Body)
+						held = append(held, d)
+					}
+					require.Equal(t, m.receive(), body, "seed %d, step %d", seed, i)
+				case len(held) > 0:
+					must(t, held[0].Ack())
+					held = held[1:]
+					m.ack()
+				}
+			}
+		})
+	}
+}
+
+// eager is a priority queue with a consumer that has at once what it has credit for.
+type eager struct {
+	waiting  [256][]string
+	assigned []string // and not received
+	unacked  int
+	prefetch int
+}
+
+func (m *eager) publish(priority uint8, body string) {
+	m.waiting[priority] = append(m.waiting[priority], body)
+	m.dispatch()
+}
+
+func (m *eager) ack() {
+	m.unacked--
+	m.dispatch()
+}
+
+func (m *eager) dispatch() {
+	for p := 255; p >= 0; p-- {
+		for len(m.waiting[p]) > 0 && m.unacked < m.prefetch {
+			m.assigned = append(m.assigned, m.waiting[p][0])
+			m.waiting[p] = m.waiting[p][1:]
+			m.unacked++
+		}
+	}
+}
+
+// receive returns the next message's body, or "".
+func (m *eager) receive() (body string) {
+	if len(m.assigned) > 0 {
+		body, m.assigned = m.assigned[0], m.assigned[1:]
+	}
+	return body
 }

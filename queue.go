@@ -151,10 +151,14 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 		}
 		q.sourced++
 	}
-	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() {
+	var priority uint8
+	if q.settings.maxPriority > 0 {
+		priority = q.settings.priority(it.msg)
+	}
+	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() || q.settings.maxPriority > 0 && q.fifo.Overtakes(priority) {
 		return q.pushCarefully(ctx, s, it)
 	}
-	c := q.fifo.Push(it, 0, 0)
+	c := q.fifo.Push(it, 0, priority)
 	q.mu.Unlock()
 	if c != nil {
 		wake(c)
@@ -189,10 +193,11 @@ func (q *queue) put(it *item) {
 		q.append(it)
 		return
 	}
-	if q.settings.maxPriority > 0 {
-		q.collect() // it overtakes what waits, but nothing that a consumer has credit for (PRIO-5)
+	priority := q.settings.priority(it.msg)
+	if q.settings.maxPriority > 0 && q.fifo.Overtakes(priority) {
+		q.collect() // nothing that a consumer has credit for is overtaken (PRIO-5)
 	}
-	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), q.settings.priority(it.msg)))
+	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), priority))
 }
 
 // pushFull goes on with pushCarefully if there is no room.
@@ -382,7 +387,9 @@ func (q *queue) release() {
 // dropHead drops the oldest messages until no more wait than the limit allows,
 // which a requeued message can exceed as well as a new one (LEN-2, LEN-7).
 func (q *queue) dropHead() {
-	q.collect() // a lone consumer may be entitled to them (LEN-3)
+	if !q.fifo.Timed() { // what expires at once as well dies of the length
+		q.collect() // a lone consumer may be entitled to them (LEN-3)
+	}
 	q.fifo.Trim()
 }
 

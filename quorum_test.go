@@ -67,7 +67,7 @@ func TestConsumerTimeoutsOfQuorumQueues(t *testing.T) {
 		"x-consumer-timeout":              {1000, pocketmq.ErrNotSupported},
 		"x-consumer-disconnected-timeout": {1000, nil},
 	} {
-		_, err := b.DeclareQueue(ctx, "for "+key, pocketmq.Quorum(), pocketmq.Arguments(pocketmq.Table{key: tc.value}))
+		_, err := b.DeclareQueue(ctx, "q "+key, pocketmq.Quorum(), pocketmq.Arguments(pocketmq.Table{key: tc.value}))
 		require.ErrorIs(t, err, tc.is, key)
 		_, err = b.DeclareQueue(ctx, "wrong", pocketmq.Quorum(), pocketmq.Arguments(pocketmq.Table{key: "soon"}))
 		require.ErrorIs(t, err, pocketmq.ErrPreconditionFailed, key)

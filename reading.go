@@ -93,8 +93,6 @@ func (q *queue) checkReader(c *consumeConfig) error {
 		return q.notInStreams("automatic acknowledgement")
 	case c.autoAck:
 		return notSupported("automatic acknowledgement not supported by stream %v", q.at())
-	case old:
-		c.window = nil // has no effect
 	case c.window != nil:
 		return notSupported("%v does not support global qos", q.at())
 	}
@@ -136,6 +134,7 @@ func filterOf(args Table) *stream.Filter {
 
 // position reads the argument x-stream-offset (STREAM-8, STREAM-9).
 func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
+	fails := c.wire && c.version < v4_3 // RabbitMQ does, then
 	offset, given := c.args["x-stream-offset"]
 	if !given {
 		return stream.Next, nil
@@ -154,7 +153,7 @@ func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
 		if age, ok := parseAge(v); ok {
 			return stream.Since(time.Now().Add(-age)), nil
 		}
-		if c.version >= v4_0 || !noAge(v) {
+		if !fails || !noAge(v) {
 			return at, q.at().invalidArgument("x-stream-offset", fmt.Sprintf(`{invalid_stream_offset_arg,{longstr,<<"%s">>}}`, v))
 		}
 	default:
@@ -162,7 +161,7 @@ func (q *queue) position(c *consumeConfig) (at stream.Position, err error) {
 			return stream.Offset(n), nil
 		}
 	}
-	if c.version < v4_0 {
+	if fails {
 		return at, errInternal
 	}
 	return at, q.at().invalidArgument("x-stream-offset", fmt.Sprintf("{invalid_stream_offset_arg,{%s,%v}}", typeName(offset), offset))
@@ -188,6 +187,6 @@ func parseAge(s string) (age time.Duration, ok bool) {
 // forever is longer than any clock has run.
 const forever = 250 * 365 * 24 * time.Hour
 
-// noAge reports whether an age does not begin with a number. RabbitMQ 3.10 has no
-// answer to that (ARGS-19, STREAM-9).
+// noAge reports whether an age does not begin with a number. RabbitMQ has no answer to
+// that before 4.3 (ARGS-19, STREAM-9).
 func noAge(s string) bool { return strings.TrimLeft(s, "0123456789") == s }

@@ -300,7 +300,7 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 	if err != nil {
 		return nil, err
 	}
-	cfg.version = s.version
+	cfg.wire, cfg.version = s.wire, s.version
 	if err := q.readArguments(&cfg); err != nil {
 		return nil, err
 	}

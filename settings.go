@@ -143,7 +143,7 @@ func (s *settings) limits() fifo.Limits[item] {
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
 func (s *settings) plain() bool {
-	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.maxPriority == 0 && s.retry == nil
+	return s.stream == nil && s.messageTTL < 0 && s.maxBytes < 0 && s.retry == nil
 }
 
 // priority is that of a message in the queue (PRIO-1).

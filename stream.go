@@ -127,7 +127,10 @@ func (s streamSettings) with(maxBytes int64, args Table) *streamSettings {
 // append puts a message into a stream. What it stores is what all consumers get.
 func (q *queue) append(it *item) {
 	seen := it.msg.withHeaders()
-	seen.Headers["x-stream-offset"] = q.log.Next() // STREAM-10
+	seen.Headers["x-stream-offset"] = q.log.Next()             // STREAM-10
+	if q.wire && q.version >= v4_0 && seen.DeliveryMode == 0 { // it keeps a boolean
+		seen.DeliveryMode = Transient
+	}
 	filter, _ := seen.Headers["x-stream-filter-value"].(string)
 	size := q.settings.stream.overhead + it.weight()
 	q.log.Append(&item{seen, it.exchange, it.key}, size, filter, time.Now())

@@ -91,7 +91,7 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
-	return ch.consume(m, name, ch.consumeOptions(m)...)
+	return ch.consume(m, name, ch.consumeOptions(m, name)...)
 }
 
 func (ch *channel) hasConsumer(tag string) bool {
@@ -104,12 +104,13 @@ func errTagInUse(tag string) error {
 	return failf(wire.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 }
 
-func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption {
+func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq.ConsumeOption {
 	opts := append(make([]pocketmq.ConsumeOption, 0, 8), pocketmq.Arguments(m.Arguments))
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
-	if ch.window != nil {
+	// A limit that was lifted may come back for consumers of classic queues; others refuse one (QQ-14, STREAM-3).
+	if ch.window != nil && (ch.limited || isClassic(ch.conn.broker, queue)) {
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
 	}
 	if m.NoAck {

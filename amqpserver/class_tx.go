@@ -1,7 +1,9 @@
 package amqpserver
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -45,8 +47,15 @@ func (t *transaction) publish(ch *channel, p *content, m *pocketmq.Message) erro
 	return nil
 }
 
-// settle holds settlements back (TX-5).
+// settle holds settlements back (TX-5). Those that follow each other and do the same
+// are one when they are committed.
 func (t *transaction) settle(taken []unackedDelivery, o pocketmq.Outcome) {
+	if n := len(t.settled); n > 0 && t.settled[n-1].outcome == o {
+		last := &t.settled[n-1]
+		last.taken = append(last.taken, taken...)
+		slices.SortFunc(last.taken, func(a, b unackedDelivery) int { return cmp.Compare(a.tag, b.tag) })
+		return
+	}
 	if len(taken) > 0 {
 		t.settled = append(t.settled, txSettlement{taken, o})
 	}

@@ -9,16 +9,18 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 // node returns the programs in js, with what they need installed.
 func node(t *testing.T, url string) script {
 	t.Helper()
 	if _, err := exec.LookPath("node"); err != nil {
-		missing(t, "Node is not installed")
+		skip.For(t, "Node is not installed")
 	}
 	if _, err := os.Stat(filepath.Join("js", "node_modules", "amqplib")); err != nil {
-		missing(t, "amqplib is not installed: npm ci in interop/js does")
+		skip.For(t, "amqplib is not installed: npm ci in interop/js does")
 	}
 	return script{[]string{"node", "programs.js"}, "js", []string{"AMQP_URL=" + url}}
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 // script is a program in another language, and the broker it talks to.
@@ -26,7 +28,7 @@ type script struct {
 func python(t *testing.T, url string) script {
 	t.Helper()
 	if out, err := exec.Command("/usr/bin/python3", "-c", "import pika").CombinedOutput(); err != nil {
-		missing(t, "Python's pika is not installed: "+lastLine(string(out)))
+		skip.For(t, "Python's pika is not installed: "+lastLine(string(out)))
 	}
 	dir, err := filepath.Abs("../examples/python")
 	require.NoError(t, err)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/amqptest"
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 const clientModule = "github.com/rabbitmq/amqp091-go"
@@ -78,7 +79,7 @@ func exactly(names []string) string { return "^(" + strings.Join(names, "|") + "
 func TestTheClientsOwnRecoveryTests(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:15672")
 	if err != nil {
-		missing(t, "the port of RabbitMQ's HTTP API, which the tests are bound to, is in use")
+		skip.For(t, "the port of RabbitMQ's HTTP API, which the tests are bound to, is in use")
 	}
 	srv := amqptest.NewServer(t, quiet())
 	api := &http.Server{Handler: connectionsAPI(srv.Server()), ReadHeaderTimeout: patience}

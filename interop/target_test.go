@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/amqptest"
+	"github.com/pocketmq/pocketmq/internal/skip"
 )
 
 const rabbitURL = "amqp://guest:guest@127.0.0.1:5672/"
@@ -232,19 +232,9 @@ func needRabbitMQ(t *testing.T) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", "127.0.0.1:5672", patience)
 	if err != nil {
-		missing(t, "there is no RabbitMQ at 127.0.0.1:5672")
+		skip.For(t, "there is no RabbitMQ at 127.0.0.1:5672")
 	}
 	_ = conn.Close()
-}
-
-// missing skips a test for want of something on this machine; in CI, where all
-// of it is to be installed, it fails.
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 // quiet is an option against log lines that a test provokes on purpose.

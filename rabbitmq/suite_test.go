@@ -16,6 +16,7 @@ import (
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/amqptest"
 	"github.com/pocketmq/pocketmq/brokertest"
+	"github.com/pocketmq/pocketmq/internal/skip"
 	"github.com/pocketmq/pocketmq/rabbitmq"
 )
 
@@ -57,20 +58,10 @@ func realURL(t testing.TB) string {
 	defer cancel()
 	c, err := rabbitmq.Dial(ctx, url)
 	if err != nil {
-		missing(t, "there is no RabbitMQ: "+err.Error())
+		skip.For(t, "there is no RabbitMQ: "+err.Error())
 	}
 	_ = c.Close()
 	return url
-}
-
-// missing skips a test for want of something on this machine; in CI, where all of
-// it is to be installed, it fails.
-func missing(t testing.TB, what string) {
-	t.Helper()
-	if os.Getenv("CI") != "" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
 }
 
 var readyLine = regexp.MustCompile(`amqp://(127\.0\.0\.1:\d+)`)

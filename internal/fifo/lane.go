@@ -61,8 +61,12 @@ func (q *Queue[T]) lanes() []*lane[T] {
 type lanes[T any] struct {
 	all  []*lane[T] // by priority; nil = never used
 	used [4]uint64
-	len  int // messages in all of them
+	sums [256 / perSum]int // messages in perSum of them each
+	len  int               // and in all of them
 }
+
+// perSum is how many lanes are counted together.
+const perSum = 16
 
 // laneOf returns the lane of a priority, into which the caller puts a message.
 func (q *Queue[T]) laneOf(priority uint8) *lane[T] {
@@ -80,6 +84,7 @@ func (q *Queue[T]) laneOf(priority uint8) *lane[T] {
 		l.all[priority] = &lane[T]{ready: ring.New(q.pool)}
 	}
 	l.used[priority/64] |= 1 << (priority % 64)
+	l.sums[priority/perSum]++
 	l.len++
 	return l.all[priority]
 }
@@ -97,6 +102,7 @@ func (l *lanes[T]) top() (lane *lane[T], priority int) {
 func (l *lanes[T]) popTo(e *Entry[T]) {
 	top, priority := l.top()
 	top.popTo(e)
+	l.sums[priority/perSum]--
 	l.len--
 	if top.len() == 0 {
 		l.used[priority/64] &^= 1 << (priority % 64)
@@ -118,4 +124,29 @@ func (l *lanes[T]) check() error {
 		return errors.New("messages with priorities are counted wrong")
 	}
 	return nil
+}
+
+// anyBelow reports whether messages of a lower priority than this wait.
+func (l *lanes[T]) anyBelow(priority uint8) bool {
+	if l == nil {
+		return false
+	}
+	for i := range int(priority) / 64 {
+		if l.used[i] != 0 {
+			return true
+		}
+	}
+	return l.used[priority/64]&(1<<(priority%64)-1) != 0
+}
+
+// before reports whether at least n messages wait that go before a new one of this
+// priority. It may say no though there are: it does not look closely.
+func (l *lanes[T]) before(priority uint8, n int) bool {
+	if l == nil {
+		return n <= 0
+	}
+	for i := len(l.sums) - 1; i > int(priority)/perSum && n > 0; i-- {
+		n -= l.sums[i]
+	}
+	return n <= 0
 }

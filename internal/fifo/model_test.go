@@ -123,6 +123,10 @@ func (m *model) fits(v int) bool {
 	return len(m.waiting) < m.limit && (m.bytes < 0 || m.weight()+int64(size(v)) <= m.bytes)
 }
 
+func (m *model) over() bool {
+	return len(m.waiting) > m.limit || m.bytes >= 0 && m.weight() > m.bytes
+}
+
 func size(v int) int { return v % 4 }
 
 func delay(returns, _ int, _ bool) int64 { return int64(returns - 1) }
@@ -274,6 +278,17 @@ func (p *pair) push(soon, priority byte) {
 		p.m.now = now
 	} else {
 		p.m.wait(e)
+	}
+	if now := p.m.now; e.Expires != 0 && p.m.over() { // the step ends with Trim, which says what died of what
+		p.m.now = 0
+		p.m.dispatch()
+		p.m.now = now
+		p.q.Trim()
+		for p.m.over() {
+			p.m.bury(p.m.pop(), MaxLength)
+		}
+		p.m.expire()
+		return
 	}
 	p.m.dispatch()
 }

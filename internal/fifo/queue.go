@@ -216,13 +216,29 @@ func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	q.weigh(v, 1)
 	if expires != 0 {
 		e.Expires = expires
-		q.expire()
+		if !q.Over() { // or Trim comes first, and says what it died of
+			q.expire()
+		}
 	}
 	if c == nil || !c.idle || c.OutOfCredit() {
 		return nil
 	}
 	c.idle = false
 	return c
+}
+
+// Overtakes reports whether a message of this priority, if it is pushed now, may get
+// before one that a lone consumer has earned by acks of which the queue has not heard.
+func (q *Queue[T]) Overtakes(priority uint8) bool {
+	if len(q.consumers) != 1 || q.Ready() == 0 {
+		return false
+	}
+	if q.limits.Weight > 0 {
+		return true // also one of priority 0 may have its turn earlier
+	}
+	c := q.consumers[0]
+	earned := c.unacked - c.inbox.Len() // at most
+	return priority > 0 && (q.lane.len() > 0 || q.above.anyBelow(priority)) && !q.above.before(priority, earned)
 }
 
 // TryPush is Push for a message that must not wait: it adds the message only if
@@ -518,15 +534,21 @@ func (q *Queue[T]) Consumers() int { return len(q.consumers) }
 func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake bool) {
 	c.idle = false // it is awake
 	q.Ack(c, n)
-	if c != q.lone {
-		q.Dispatch()
-	}
-	if c == q.lone && c.inbox.Len() == 0 {
+	if c.inbox.Len() == 0 && q.alone(c) {
 		q.fill(c, batch)
 	} else {
+		if c != q.lone {
+			q.Dispatch()
+		}
 		c.inbox.MoveTo(batch, c.inbox.Len())
 	}
 	c.idle = wake || batch.Len() == 0
+}
+
+// alone reports whether Dispatch would give c as much as its credit allows, and nothing
+// to anybody else.
+func (q *Queue[T]) alone(c *Consumer[T]) bool {
+	return c == q.lone || len(q.consumers) == 1 && c.Gate == nil && q.single == nil && !q.timed
 }
 
 // fill is Dispatch for a lone consumer, directly into its batch.
@@ -535,12 +557,12 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	if c.Prefetch > 0 {
 		n = min(n, c.Prefetch-c.unacked)
 	}
-	if q.inFront()+len(q.returned) > 0 {
-		for ; n > 0 && q.inFront()+len(q.returned) > 0; n-- {
-			e := q.pop()
+	if q.above != nil || q.inFront()+len(q.returned) > 0 {
+		for ; n > 0 && (q.above != nil || q.inFront()+len(q.returned) > 0); n-- {
+			e := batch.PushBack()
+			q.popTo(e)
 			c.unacked++
 			q.delivered(e.Returns)
-			*batch.PushBack() = e
 		}
 		return
 	}

@@ -35,7 +35,7 @@ var adapters = []string{"amqpserver", "amqptest", "forward"}
 // layers lists every package of this module, the lowest first. A line may
 // only allow what stands above it. Imports of _test.go files are free.
 var layers = []layer{
-	{packages: []string{"internal/ring", "internal/smap", "internal/invariant", "internal/memconn", "internal/erlang"}},
+	{packages: []string{"internal/ring", "internal/smap", "internal/invariant", "internal/memconn", "internal/erlang", "internal/skip"}},
 	{packages: []string{"internal/hook", "internal/decimal"}}, // what the root shares with those that may not import it, or that it may not
 	{packages: []string{"internal/wire"}, ours: []string{"internal/decimal"}},
 	{packages: []string{"internal/layers", "internal/wire/gen"}}, // a test, and a program that writes code

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -311,6 +312,9 @@ func (a *send) do(p *player) error {
 	if err != nil {
 		return err
 	}
+	if c.isClosed() {
+		return errors.New("nobody hears that: the connection is closed")
+	}
 	frames := a.frames
 	if a.publish != nil {
 		if frames, err = a.publish.appendTo(frames, a.channel, c.frameMax); err != nil {
@@ -436,17 +440,26 @@ func (a *let) do(p *player) error {
 // admin is what an administrator does.
 type admin struct {
 	words []string
+	given *Given // nil = that is all
 }
 
 // adminActions says how many words follow each.
 var adminActions = map[string]int{
 	"close-connection": 2, "delete-user": 1, "delete-vhost": 1, "raise-alarm": 1, "clear-alarm": 1,
-	"set-permissions": 5, "clear-permissions": 2, "start-tracing": 0, "stop-tracing": 0,
+	"set-permissions": 5, "clear-permissions": 2, "clear-policy": 1, "clear-operator-policy": 1,
+	"start-tracing": 0, "stop-tracing": 0,
 }
+
+// adminGivens make what could also be given before the first step.
+var adminGivens = map[string]string{"set-policy": "policy", "set-operator-policy": "operator-policy"}
 
 func parseAdmin(words []string) (action, error) {
 	if len(words) < 2 {
 		return nil, fmt.Errorf("expected: admin ACTION")
+	}
+	if kind := adminGivens[words[1]]; kind != "" && len(words) > 2 {
+		o, err := newOptions(words[3:], givenOptions[kind])
+		return &admin{words[1:3], &Given{Kind: kind, Name: words[2], Options: o}}, err
 	}
 	n, ok := adminActions[words[1]]
 	if !ok || len(words) != n+2 {
@@ -463,4 +476,9 @@ func parseAdmin(words []string) (action, error) {
 	return a, nil
 }
 
-func (a *admin) do(p *player) error { return p.world.admin(p, a.words) }
+func (a *admin) do(p *player) error {
+	if a.given != nil {
+		return p.world.give(p, *a.given)
+	}
+	return p.world.admin(p, a.words)
+}

@@ -1,92 +1,149 @@
 package scenario
 
 import (
-	"regexp"
+	"maps"
 	"slices"
 	"strings"
 )
 
-// The kinds of chance.
+// RabbitMQ does many things at once: a channel, a connection and a queue are
+// processes, which send each other messages. So what comes in a step may be a
+// matter of chance, and random scenarios are about the rest:
+//
+//   - Deliveries of two queues on one channel come in any order, which the delivery
+//     tags show. Such a step is not played.
+//   - So do the channels of a connection end when it does. If two of them have to do
+//     with the same queue, what one returns may go to the other before that ends, too:
+//     not played.
+//   - A queue and that of its dead letters, q1 and d1, count as one where something is
+//     returned, settled or committed to both: the dead letters of one race with that.
+//   - Quorum queues have no consumers: to whom they give what is returned depends on
+//     when they hear of it. RabbitMQ takes who has got a message for one (QQ-17), so they
+//     are not declared again then. A get counts those that have expired behind it, so
+//     that nothing expires where there are quorum queues.
+//   - A transaction that is completed in part closes its channel while that is delivered to.
+//   - Confirms and commits come when the disk has the messages, before or after what
+//     else comes, and the ends of consumers in any order: the step is unordered.
+
+// chance is a kind of it.
+type chance int
+
 const (
-	noChance  = iota
-	anyOrder  // of what comes in this step on a channel
-	anyResult // also what follows depends on it
+	noChance  chance = iota
+	anyOrder         // of what comes in this step on a channel
+	anyResult        // also what follows depends on it
 )
 
-// chance knows where RabbitMQ may go one way or another.
-type chance struct {
-	queues map[string]string // of consumers
-	noAcks map[string]bool   // the consumers that are
-}
-
-func newChance() *chance { return &chance{map[string]string{}, map[string]bool{}} }
-
-// noAck tells whether a delivery is one that cannot be settled.
-func (c *chance) noAck(line string) bool {
-	m := deliverLine.FindStringSubmatch(line)
-	return m != nil && c.noAcks[m[2]]
-}
-
-var consumeLine = regexp.MustCompile(`basic\.consume queue=(\S+) consumer-tag=(\S+)( no-ack)?`)
-
-var deliverLine = regexp.MustCompile(`^(\S+) basic\.deliver consumer-tag=(\S+)`)
-
-var confirmLine = regexp.MustCompile(`^\S+ (?:basic\.ack|basic\.nack|tx\.commit-ok)\b`)
-
-// see tells whether the answers in a step are a matter of chance.
-func (c *chance) see(step *Step, a Answers) int {
-	dropped := false
-	for _, l := range step.Lines {
-		if m := consumeLine.FindStringSubmatch(l); m != nil {
-			c.queues[m[2]], c.noAcks[m[2]] = m[1], m[3] != ""
-		}
-		dropped = dropped || strings.HasSuffix(l, " drop")
-	}
-	for key, lines := range a {
-		dropped = dropped || slices.Contains(lines, key+" closed")
-	}
+// see notes a step, and tells whether what came is a matter of chance.
+func (m *model) see(step *Step, a Answers) chance {
 	worst := noChance
-	for _, lines := range a {
-		worst = max(worst, c.channel(lines, dropped))
+	for _, line := range step.Lines {
+		if m.risky(parseSaid(line)) {
+			worst = anyResult
+		}
+		m.sent(line)
+	}
+	last := parseSaid(step.Lines[len(step.Lines)-1])
+	for _, key := range slices.Sorted(maps.Keys(a)) {
+		worst = max(worst, m.channelChance(a[key]))
+		for _, l := range a[key] {
+			if m.unlucky(parseSaid(l)) {
+				worst = anyResult
+			}
+			m.came(l, last)
+		}
 	}
 	return worst
 }
 
-// channel looks at the answers on one channel: deliveries from two queues come in
-// any order, and so do those that two lost channels of a connection return to one
-// queue. Confirms, which commits wait for, too, and the ends of consumers are
-// collected by RabbitMQ.
-func (c *chance) channel(lines []string, dropped bool) int {
-	queues := map[string]int{}
-	deliveries, confirms, cancels := 0, 0, 0
+// risky tells whether it is a matter of chance what a line does.
+func (m *model) risky(s said) bool {
+	if s.method == "drop" || s.method == "connection.close" {
+		return m.entangled(strings.TrimSuffix(s.on, ".0"))
+	}
+	c := m.channels[s.on]
+	if c == nil {
+		return false
+	}
+	q := c.queue(s.fields["queue"])
+	switch s.method {
+	case "channel.close", "basic.recover", "basic.recover-async":
+		return paired(c.queues())
+	case "basic.ack", "basic.nack", "basic.reject":
+		return s.has("multiple") && paired(c.queues())
+	case "tx.commit":
+		return paired(c.touched)
+	case "basic.publish":
+		return len(m.quorum) > 0 && (s.fields["expiration"] == "0" || s.fields["expiration"] == "500")
+	case "basic.consume":
+		return m.quorum[q]
+	case "queue.declare":
+		return m.quorum[q] && m.lent(q)
+	}
+	return false
+}
+
+// unlucky tells the same of an answer.
+func (m *model) unlucky(s said) bool {
+	c := m.channels[s.on]
+	switch {
+	case s.method == "connection.close":
+		return m.entangled(strings.TrimSuffix(s.on, ".0"))
+	case s.method == "channel.close" && c != nil:
+		return paired(c.queues()) || len(c.consumers) > 0 && strings.Contains(s.fields["reply-text"], "partial tx")
+	}
+	return false
+}
+
+// channelChance is that of the answers on one channel.
+func (m *model) channelChance(lines []string) chance {
+	queues := map[string]bool{}
+	confirms, cancels := 0, 0
 	for _, l := range lines {
-		if m := deliverLine.FindStringSubmatch(l); m != nil {
-			queues[c.queues[m[2]]]++
-			deliveries++
-		}
-		if confirmLine.MatchString(l) {
+		a := parseSaid(l)
+		switch a.method {
+		case "basic.deliver":
+			if c := m.channels[a.on]; c != nil {
+				queues[c.consumers[a.fields["consumer-tag"]].queue] = true
+			}
+		case "basic.ack", "basic.nack", "tx.commit-ok":
 			confirms++
-		}
-		if strings.Contains(l, " basic.cancel ") {
+		case "basic.cancel":
 			cancels++
 		}
 	}
 	switch {
-	case len(queues) > 1, dropped && deliveries > 1:
+	case len(queues) > 1:
 		return anyResult
-	case confirms > 0 && deliveries > 0, cancels > 1:
+	case confirms > 0 && len(queues) > 0, cancels > 1:
 		return anyOrder
 	}
 	return noChance
 }
 
-// byChance tells whether a transcript has something that is a matter of chance.
-func byChance(s *Scenario, t Transcript) bool {
-	c := newChance()
-	for i := range s.Steps {
-		if i < len(t.Steps) && c.see(&s.Steps[i], t.Steps[i]) == anyResult {
-			return true
+// determine returns a scenario whose steps are marked as unordered where that is a
+// matter of chance, as play shows; ok is false if more than the order is.
+func determine(s *Scenario, play func(*Scenario) Transcript) (marked *Scenario, t Transcript, ok bool) {
+	copied := *s
+	copied.Steps = slices.Clone(s.Steps)
+	for i := range copied.Steps {
+		copied.Steps[i].Unordered = false // or the tags are not to be seen
+	}
+	t = play(&copied)
+	m, changed := newModel(), false
+	for i := range copied.Steps {
+		if i >= len(t.Steps) {
+			break
+		}
+		switch m.see(&copied.Steps[i], t.Steps[i]) {
+		case anyResult:
+			return &copied, t, false
+		case anyOrder:
+			copied.Steps[i].Unordered, changed = true, true
 		}
 	}
-	return false
+	if changed {
+		t = play(&copied)
+	}
+	return &copied, t, true
 }

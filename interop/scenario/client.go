@@ -301,6 +301,9 @@ func methodAnswer(f frame) answer {
 	a.method = m
 	if start, ok := m.(*wire.ConnectionStart); ok {
 		start.ServerProperties = normalProperties(start.ServerProperties)
+		mechanisms := strings.Fields(start.Mechanisms) // in 4.0 their order changes from one start of the server to the next
+		slices.Sort(mechanisms)
+		start.Mechanisms = strings.Join(mechanisms, " ")
 	}
 	a.text = formatMethod(m)
 	return a

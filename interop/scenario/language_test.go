@@ -29,6 +29,7 @@ func TestParseErrors(t *testing.T) {
 		"scenario s rules A-1\nconn a\nscenario s rules A-1":             "there is another scenario s",
 		"scenario s rules A-1\nconn a\nwait long":                        "invalid duration",
 		"scenario s rules A-1\nconn a\nsome thing":                       "thing is not one of: header, raw, drop",
+		"scenario s rules A-1\nconn a\nadmin set-policy p colour=red":    "colour is not one of: vhost pattern",
 		"scenario s rules A-1\nconn a\nadmin reboot":                     "an administrator cannot reboot",
 		"scenario s rules A-1\nconn a\na.1 frame payload=xyz":            "neither hexadecimal octets nor a quoted string",
 		"scenario s rules A-1\nconn a\na.1 basic.publish colour=red":     "basic.publish has no colour",

@@ -27,6 +27,9 @@ type world interface {
 
 	// admin does what an administrator does.
 	admin(p *player, words []string) error
+
+	// give sets a policy.
+	give(p *player, g Given) error
 }
 
 // Answers are what came in a step, for each channel in order.
@@ -304,13 +307,13 @@ func (n *normalizer) clone() *normalizer {
 
 // generated are names that servers make up: of queues, consumers, and of direct
 // reply-to; and processes.
-var generated = regexp.MustCompile(`amq\.(gen|ctag)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9_+/=.-]{10,}|<[a-z]+@[a-z.0-9-]+>`)
+var generated = regexp.MustCompile(`amq\.(gen|ctag)-[A-Za-z0-9_-]{22}|amq\.rabbitmq\.reply-to\.[A-Za-z0-9_+/=.-]{10,}|<[a-z0-9]+@[a-z.0-9-]+>`)
 
 var generatedKind = regexp.MustCompile(`^(amq\.(gen-|ctag-|rabbitmq\.reply-to\.)|<)`)
 
 var (
 	connectionName = regexp.MustCompile(`[^ "]+ -> [^ "]+`)
-	nodeName       = regexp.MustCompile(`\bnode:S:[a-z]+@[^,} ]+`)
+	nodeName       = regexp.MustCompile(`\bnode:S:[a-z0-9]+@[^,} ]+`)
 	eventTime      = regexp.MustCompile(`\b(timestamp_in_ms|connected_at):l:\d+`)
 	eventAddress   = regexp.MustCompile(`\b(host|port|peer_host|peer_port):[Sl]:("[^"]*"|[^,} ]+)`)
 )

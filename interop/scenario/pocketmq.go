@@ -209,6 +209,8 @@ func (w *ours) dial() (net.Conn, error) { return w.network.Dial("", "") }
 func (w *ours) sleep(d time.Duration)   { time.Sleep(d) }
 func (w *ours) settle(func() bool)      { synctest.Wait() }
 
+func (w *ours) give(p *player, g Given) error { return p.names.setPolicy(g, w) }
+
 func (w *ours) admin(p *player, words []string) error {
 	switch words[0] {
 	case "close-connection":
@@ -233,6 +235,10 @@ func (w *ours) admin(p *player, words []string) error {
 		return nil
 	case "delete-user":
 		return w.server.DeleteUser(p.names.user(words[1]))
+	case "clear-policy":
+		return w.broker(p.names.prefix).ClearPolicy(words[1])
+	case "clear-operator-policy":
+		return w.broker(p.names.prefix).ClearOperatorPolicy(words[1])
 	case "delete-vhost":
 		return w.server.DeleteVHost(p.names.vhost(words[1]))
 	case "set-permissions":

@@ -141,7 +141,7 @@ func erlangBinary(s string) string {
 
 // calls make what a scenario is given.
 func (n names) calls(guest string) []string {
-	const users, policies = "rabbit_auth_backend_internal:", "rabbit_policy:"
+	const users = "rabbit_auth_backend_internal:"
 	vhost := func(name string) []string {
 		return []string{call("rabbit_vhost:add", name), call(users+"set_permissions", guest, name, ".*", ".*", ".*")}
 	}
@@ -175,13 +175,19 @@ func (n names) calls(guest string) []string {
 			case "events":
 				all = append(all, startEvents(host))
 			case "policy", "operator-policy":
-				set := map[string]string{"policy": "parse_set", "operator-policy": "parse_set_op"}[kind]
-				all = append(all, call(policies+set, host, g.Name, o.get("pattern", ".*"), o.get("definition", "{}"),
-					o.get("priority", "0"), o.get("apply-to", "all")))
+				all = append(all, n.policyCall(g))
 			}
 		}
 	}
 	return all
+}
+
+// policyCall sets a policy.
+func (n names) policyCall(g Given) string {
+	set := map[string]string{"policy": "parse_set", "operator-policy": "parse_set_op"}[g.Kind]
+	o := g.Options
+	return call("rabbit_policy:"+set, n.vhost(o.get("vhost", "/")), g.Name, o.get("pattern", ".*"), o.get("definition", "{}"),
+		o.get("priority", "0"), o.get("apply-to", "all"))
 }
 
 // erlang is an argument as Erlang writes it.
@@ -286,12 +292,18 @@ func (w *theirs) settle(done func() bool) {
 	time.Sleep(w.delay)
 }
 
+func (w *theirs) give(p *player, g Given) error { return w.eval("%s.", p.names.policyCall(g)) }
+
 func (w *theirs) admin(p *player, words []string) error {
 	switch words[0] {
 	case "close-connection":
 		return w.closeConnection(p, words[1], words[2])
 	case "delete-user":
 		return w.run("delete_user", p.names.user(words[1]))
+	case "clear-policy":
+		return w.eval("%s.", call("rabbit_policy:delete", p.names.prefix, words[1]))
+	case "clear-operator-policy":
+		return w.eval("%s.", call("rabbit_policy:delete_op", p.names.prefix, words[1]))
 	case "delete-vhost":
 		return w.run("delete_vhost", p.names.vhost(words[1]))
 	case "set-permissions":

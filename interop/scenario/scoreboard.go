@@ -9,28 +9,51 @@ import (
 // An Outcome is how a scenario went.
 type Outcome int
 
-// The outcomes.
+// The outcomes, each worse than those before it.
 const (
-	NotPlayed  Outcome = iota
-	Same               // pocketmq answers as RabbitMQ
+	Same       Outcome = iota
 	Deliberate         // it differs, as the script says
 	Different
+	NotPlayed
 )
 
-// A Scoreboard is what a run of all scenarios has shown.
+var outcomeNames = [...]string{"same", "on-purpose", "different", "not-played"}
+
+func (o Outcome) String() string { return outcomeNames[o] }
+
+// result is what the table says.
+func (o Outcome) result() string {
+	return [...]string{"same", "differs on purpose", "**different**", "**not played**"}[o]
+}
+
+// A Scoreboard is what a run of all scenarios has shown, and one on a later RabbitMQ
+// before it.
 type Scoreboard struct {
 	Rules    []Rule
 	Areas    map[string][]*Scenario
 	Outcomes map[*Scenario]Outcome
 	Version  string // RabbitMQ's
+	Later    *Record
 }
 
-// Totals is a sentence with the numbers.
-func (b *Scoreboard) Totals() string {
-	count := map[Outcome]int{}
-	for _, o := range b.Outcomes {
-		count[o]++
+// outcome is how a scenario went on Version.
+func (b *Scoreboard) outcome(s *Scenario) Outcome {
+	if o, ok := b.Outcomes[s]; ok {
+		return o
 	}
+	return NotPlayed
+}
+
+// scenarios are those of all areas.
+func (b *Scoreboard) scenarios() (all []*Scenario) {
+	for _, scenarios := range b.Areas {
+		all = append(all, scenarios...)
+	}
+	return all
+}
+
+// Totals are sentences with the numbers.
+func (b *Scoreboard) Totals() string {
 	shown, covered, not := byRule(b.Areas), 0, 0
 	for _, r := range b.Rules {
 		switch {
@@ -40,21 +63,35 @@ func (b *Scoreboard) Totals() string {
 			covered++
 		}
 	}
-	text := fmt.Sprintf("%d scenarios played on RabbitMQ %s and on pocketmq: %d go the same", len(b.Outcomes), b.Version, count[Same])
-	if n := count[Deliberate]; n > 0 {
-		text += fmt.Sprintf(", %d differ on purpose", n)
+	return fmt.Sprintf("%s. They show %d of the %d rules that a client can observe. %s.", b.counts(b.Version, b.outcome),
+		covered, len(b.Rules)-not, b.counts(b.Later.Version, b.Later.outcome))
+}
+
+// counts tells how the scenarios went on a version.
+func (b *Scoreboard) counts(version string, outcome func(*Scenario) Outcome) string {
+	count, all := map[Outcome]int{}, b.scenarios()
+	for _, s := range all {
+		count[outcome(s)]++
 	}
-	if n := count[Different] + count[NotPlayed]; n > 0 {
-		text += fmt.Sprintf(", %d fail", n)
+	text := fmt.Sprintf("%d scenarios played on RabbitMQ %s and on pocketmq in mode %s: %d go the same",
+		len(all)-count[NotPlayed], version, modeOf(version), count[Same])
+	for _, c := range []struct {
+		outcome Outcome
+		what    string
+	}{{Deliberate, "differ on purpose"}, {Different, "fail"}, {NotPlayed, "others were not played"}} {
+		if n := count[c.outcome]; n > 0 {
+			text += fmt.Sprintf(", %d %s", n, c.what)
+		}
 	}
-	return text + fmt.Sprintf(". They show %d of the %d rules that a client can observe.", covered, len(b.Rules)-not)
+	return text
 }
 
 // Markdown is the scoreboard as docs/COMPAT.md has it.
 func (b *Scoreboard) Markdown() string {
 	var t strings.Builder
 	fmt.Fprintf(&t, "**%s**\n", b.Totals())
-	fmt.Fprintf(&t, "\n| rule | | scenarios | RabbitMQ %s | pocketmq in mode 3.10 | 4.0 | 4.3 |\n|---|---|---|---|---|---|---|\n", b.Version)
+	fmt.Fprintf(&t, "\n| rule | | scenarios | RabbitMQ %s | pocketmq in mode 3.10 | RabbitMQ %s | in mode 4.0 | in mode 4.3 |\n|---|---|---|---|---|---|---|---|\n",
+		b.Version, b.Later.Version)
 	shown := byRule(b.Areas)
 	for _, r := range b.Rules {
 		b.row(&t, r, shown[r.Name])
@@ -69,33 +106,47 @@ func (b *Scoreboard) row(t *strings.Builder, r Rule, scenarios []*Scenario) {
 		if r.Not != "" {
 			why = r.Not
 		}
-		fmt.Fprintf(t, "| %s | %s | — | %s | | | |\n", r.Name, r.Title, why)
+		fmt.Fprintf(t, "| %s | %s | — | %s | | | | |\n", r.Name, r.Title, why)
 		return
 	}
-	worst := Same
+	var base, later Outcome
 	var names []string
-	later := map[string]string{}
+	otherwise := map[string]bool{}
 	for _, s := range scenarios {
 		names = append(names, s.Full())
-		if o := b.Outcomes[s]; o == NotPlayed || o > worst {
-			worst = o
-		}
+		base, later = max(base, b.outcome(s)), max(later, b.Later.outcome(s))
 		for _, v := range s.Versions() {
-			later[v] = "otherwise, as written down"
+			otherwise[v] = true
 		}
 	}
-	result := map[Outcome]string{NotPlayed: "**not played**", Same: "same", Deliberate: "differs on purpose", Different: "**different**"}[worst]
-	fmt.Fprintf(t, "| %s | %s | %s | played | %s | %s | %s |\n", r.Name, r.Title, strings.Join(names, ", "), result, later["4.0"], later["4.3"])
+	in40, in43 := later.result(), ""
+	if otherwise["4.0"] {
+		in40 += ", not as in 3.10"
+	}
+	if otherwise["4.3"] {
+		in43 = "not as in 3.10, as written down"
+	}
+	fmt.Fprintf(t, "| %s | %s | %s | %s | %s | %s | %s | %s |\n", r.Name, r.Title, strings.Join(names, ", "),
+		base.played(), base.result(), later.played(), in40, in43)
+}
+
+func (o Outcome) played() string {
+	if o == NotPlayed {
+		return ""
+	}
+	return "played"
 }
 
 // differences lists the deliberate ones with their reasons.
 func (b *Scoreboard) differences(t *strings.Builder) {
 	var lines []string
-	for _, scenarios := range b.Areas {
-		for _, s := range scenarios {
-			if why := s.Differs(b.Version); why != "" {
-				lines = append(lines, fmt.Sprintf("- %s (%s): %s\n", s.Full(), strings.Join(s.Rules, ", "), why))
-			}
+	for _, s := range b.scenarios() {
+		why, later := s.Differs(b.Version), s.Differs(b.Later.Version)
+		if why != "" {
+			lines = append(lines, fmt.Sprintf("- %s (%s): %s\n", s.Full(), strings.Join(s.Rules, ", "), why))
+		}
+		if later != "" && later != why {
+			lines = append(lines, fmt.Sprintf("- %s (%s), in mode %s: %s\n", s.Full(), strings.Join(s.Rules, ", "), modeOf(b.Later.Version), later))
 		}
 	}
 	if len(lines) > 0 {

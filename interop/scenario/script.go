@@ -19,6 +19,8 @@ type Scenario struct {
 	Global     bool     // it changes what all scenarios see, and is played alone
 	Givens     []Given
 	Steps      []Step
+
+	sum uint32 // of the script
 }
 
 // Full is the scenario's name among all.
@@ -147,8 +149,12 @@ func Parse(area, script string) ([]*Scenario, error) {
 	p := &parser{area: area}
 	for i, line := range strings.Split(script, "\n") {
 		p.pos = fmt.Sprintf("%s.txt:%d", area, i+1)
-		if err := p.line(strings.TrimSpace(line)); err != nil {
+		line = strings.TrimSpace(line)
+		if err := p.line(line); err != nil {
 			return nil, fmt.Errorf("%s: %w", p.pos, err)
+		}
+		if s := p.now(); s != nil && line != "" && !strings.HasPrefix(line, "#") {
+			s.add(line)
 		}
 	}
 	if err := p.finish(); err != nil {
