@@ -49,7 +49,7 @@ func (w where) sameQueueArguments(received queueConfig, q *queue) error {
 		case received.version < a.since:
 		case a.key == "x-queue-type":
 			err = w.sameType(received, q)
-		case a.isOf(queueTypeOf(q.args), received.version, true):
+		case a.isOf(queueTypeOf(q.args), received.version, !received.wire):
 			err = w.sameArguments(received.args, q.args, a.key)
 		}
 		if err != nil {

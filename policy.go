@@ -25,9 +25,11 @@ type Policy struct {
 	Pattern string
 	// Definition has the names of arguments, without "x-", as keys: expires,
 	// message-ttl, max-length, max-length-bytes, overflow, dead-letter-exchange,
-	// dead-letter-routing-key, those of retries (see Retry) and, for exchanges,
-	// alternate-exchange, and those of other types of queues. Of these, an operator policy may have numbers and
-	// overflow. It must not be changed afterwards.
+	// dead-letter-routing-key, delivery-limit, those of retries (see Retry) and of
+	// streams, and for exchanges alternate-exchange. An operator policy may have
+	// expires, message-ttl, max-length, max-length-bytes, delivery-limit and overflow.
+	// A policy with a key that is not for a type of queue does not apply to queues of
+	// that type. The table must not be changed afterwards.
 	Definition Table
 	Priority   int
 	ApplyTo    ApplyTo // "" is ApplyToAll

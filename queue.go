@@ -545,11 +545,12 @@ func (q *queue) dropWaiters(which func(*waiter) bool, why error) {
 	}
 }
 
-// retries reports whether what comes back waits until it is delivered again.
+// retries reports whether what comes back because it has failed waits until it is
+// delivered again.
 func (q *queue) retries() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.settings.retry != nil
+	return q.settings.retry != nil && q.settings.retry.failed
 }
 
 // delete ends the queue if the conditions of c hold, and returns the number of

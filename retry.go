@@ -32,12 +32,17 @@ type RetryPolicy struct {
 // A Policy says the same to queues that exist:
 //
 //	Definition: pocketmq.Table{
-//		"delayed-retry-type":   "all", // or "failed", "returned", "disabled"
-//		"delayed-retry-min":    1000,  // milliseconds
+//		"delayed-retry-type":   "all", // or "failed", "returned", "disabled"; without it nothing waits
+//		"delayed-retry-min":    1000,  // milliseconds; without it nothing waits
 //		"delayed-retry-max":    60000,
 //		"delayed-retry-growth": "exponential",
 //		"delivery-limit":       5, // Times
 //	}
+//
+// As in RabbitMQ 4.3 such keys are checked one by one: with type or min alone the policy
+// applies and says nothing of retries, and a max below min is what each time takes.
+// QueueStats.Retry has what is in force. With "returned" nothing waits but what a client
+// of a server like 4.3 returns by basic.nack; all else that comes back has failed.
 //
 // It is for what comes back from now on: what waits already goes on waiting for as
 // long as it was to. Where a queue has its own Retry that counts, but of two limits

@@ -53,6 +53,28 @@ func TestRetriesTakeLongerEachTime(t *testing.T) {
 	}
 }
 
+// Where only what has not failed waits, handlers that fail pause as for a queue
+// without retries.
+func TestHandlersPauseWhereFailuresDoNotWait(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Definition: pocketmq.Table{
+			"delayed-retry-type": "returned", "delayed-retry-min": 60000, "delivery-limit": 3,
+		}}))
+		mortal(t, b, "q")
+		var at []time.Duration
+		start := time.Now()
+		handle(t, b, "q", func(context.Context, *pocketmq.Delivery) error {
+			at = append(at, time.Since(start))
+			return errors.New("no")
+		})
+		send(t, b, "q", "x")
+		time.Sleep(time.Hour)
+		synctest.Wait()
+		const ms = time.Millisecond
+		require.Equal(t, []time.Duration{0, 10 * ms, 30 * ms, 70 * ms}, at)
+	})
+}
+
 func TestRetriesNeverEndWithoutALimit(t *testing.T) {
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		at := attempts(t, b, pocketmq.RetryPolicy{Min: time.Millisecond, Max: time.Second, Exponential: true})

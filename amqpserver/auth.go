@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"slices"
 
@@ -26,13 +27,16 @@ type user struct {
 
 func (u *user) hasTag(tag string) bool { return slices.Contains(u.tags, tag) }
 
-var (
-	// errSilent ends a handshake that failed in a way of which the client is told
-	// nothing: the connection is dropped after a while.
-	errSilent = errors.New("the handshake failed")
+// errSilent ends a handshake that failed in a way of which the client is told
+// nothing: the connection is dropped after a while.
+var errSilent = errors.New("the handshake failed")
 
-	errRefused = errors.New("login refused")
-)
+// refusal is why somebody may not log in: for the log, not for the client.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+func refusef(format string, args ...any) refusal { return refusal(fmt.Sprintf(format, args...)) }
 
 // mechanisms lists what connection.start offers (CONN-8, CONN-16).
 func (c *conn) mechanisms() []string {
@@ -47,7 +51,7 @@ func (c *conn) mechanisms() []string {
 }
 
 // login finds the user who logs in. The error is errSilent if the attempt is
-// malformed, and errRefused if the credentials are wrong.
+// malformed, and a refusal if the credentials are wrong.
 func (c *conn) login(mechanism, response string) (*user, error) {
 	if !slices.Contains(c.mechanisms(), mechanism) {
 		return nil, errSilent // CONN-13
@@ -68,7 +72,11 @@ func (c *conn) login(mechanism, response string) (*user, error) {
 	case "ANONYMOUS": // as RabbitMQ's default has it: who may log in as guest with that password
 		return c.authenticate("guest", "guest")
 	default: // EXTERNAL
-		return c.admit(c.server.user(c.certificateUser))
+		u := c.server.user(c.certificateUser)
+		if u == nil {
+			return nil, refusef("there is no user %.255q, as the certificate says", c.certificateUser)
+		}
+		return c.admit(u)
 	}
 }
 
@@ -92,20 +100,23 @@ func parseAMQPLAIN(response string) (name, password string, ok bool) {
 	return name, password, okName && okPassword
 }
 
-// authenticate checks a password; an unknown user is no different from a wrong
-// password (CONN-20), and an empty password is wrong.
+// authenticate checks a password; to the client an unknown user is no different from
+// a wrong password (CONN-20), and an empty password is wrong.
 func (c *conn) authenticate(name, password string) (*user, error) {
 	u := c.server.user(name)
-	if u == nil || u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
-		return nil, errRefused
+	if u == nil {
+		return nil, refusef("there is no user %.255q", name)
+	}
+	if u.password == "" || subtle.ConstantTimeCompare([]byte(u.password), []byte(password)) != 1 {
+		return nil, refusef("wrong password of user %q", u.name)
 	}
 	return c.admit(u)
 }
 
 // admit checks what has nothing to do with credentials (CONN-21).
 func (c *conn) admit(u *user) (*user, error) {
-	if u == nil || u.loopbackOnly && !isLoopback(c.nc.RemoteAddr()) {
-		return nil, errRefused
+	if u.loopbackOnly && !isLoopback(c.nc.RemoteAddr()) {
+		return nil, refusef("user %q may only log in from this machine", u.name)
 	}
 	return u, nil
 }

@@ -34,7 +34,7 @@ func (c *conn) openChannel(f wire.Frame) error {
 	if err := m.Decode(args, &c.names); err != nil {
 		return withMethod(methodError(err, args), id)
 	}
-	if id != wire.IDChannelOpen {
+	if id != wire.IDChannelOpen && !meansLastQueue(m) {
 		return withMethod(channelError("expected 'channel.open'"), id)
 	}
 	if err := c.mayOpenChannel(); err != nil {
@@ -46,9 +46,33 @@ func (c *conn) openChannel(f wire.Frame) error {
 	ch := &channel{conn: c, id: f.Channel, session: c.newChannel(f.Channel), mayWriteX: noExchange}
 	c.channels[f.Channel] = ch
 	c.nchannels.Add(1)
+	if id != wire.IDChannelOpen { // RabbitMQ looks for the queue before it looks whether the channel is open
+		ch.fail(asCloseError(withMethod(errNoLastQueue(), id)))
+		return nil
+	}
 	ch.opened()
 	c.out.send(f.Channel, &wire.ChannelOpenOk{})
 	return nil
+}
+
+// meansLastQueue reports whether a method is about the queue that was declared last on
+// the channel (QUEUE-6).
+func meansLastQueue(m wire.Method) bool {
+	switch m := m.(type) {
+	case *wire.QueueBind:
+		return m.Queue == ""
+	case *wire.QueueUnbind:
+		return m.Queue == ""
+	case *wire.QueuePurge:
+		return m.Queue == ""
+	case *wire.QueueDelete:
+		return m.Queue == ""
+	case *wire.BasicConsume:
+		return m.Queue == ""
+	case *wire.BasicGet:
+		return m.Queue == ""
+	}
+	return false
 }
 
 // channel.close: CHAN-2, CHAN-3, CHAN-9

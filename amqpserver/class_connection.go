@@ -107,8 +107,11 @@ func (c *conn) startOk() error {
 		cancelNotify:     has("consumer_cancel_notify"),
 	}
 	c.mu.Unlock()
-	if err == errRefused && c.capabilities.authFailureClose {
-		return c.refuseLogin(m.Mechanism)
+	if why := refusal(""); errors.As(err, &why) {
+		c.server.log.Warn("login refused", logConn(c), "mechanism", m.Mechanism, "reason", string(why))
+		if c.capabilities.authFailureClose {
+			return c.refuseLogin(m.Mechanism)
+		}
 	}
 	if err != nil {
 		return errSilent
@@ -125,7 +128,6 @@ func (c *conn) startOk() error {
 // next attempt come at once either.
 func (c *conn) refuseLogin(mechanism string) error {
 	e := accessRefused("Login was refused using authentication mechanism %s. For details see the broker logfile.", mechanism)
-	c.server.log.Warn("login refused", logConn(c), "mechanism", mechanism)
 	c.out.send(0, &wire.ConnectionClose{ReplyCode: e.code, ReplyText: e.Error()})
 	c.readUntil(silentDelay, func(id wire.ID) bool { return id == wire.IDConnectionCloseOk })
 	return errors.New(e.Error()) // no closeError: it was told

@@ -14,10 +14,12 @@ func (ch *channel) queueName(name string) (string, error) {
 		return name, nil
 	}
 	if ch.lastQueue == "" {
-		return "", notFound("no previously declared queue")
+		return "", errNoLastQueue()
 	}
 	return ch.lastQueue, nil
 }
+
+func errNoLastQueue() error { return notFound("no previously declared queue") }
 
 // queue.declare: QUEUE-1 … QUEUE-19, RPC-8, PERM-6, PERM-7, PERM-10, PERM-11
 func (ch *channel) queueDeclare(m *wire.QueueDeclare) error {

@@ -1,7 +1,10 @@
 package amqpserver_test
 
 import (
+	"log/slog"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -108,6 +111,36 @@ func TestLogin(t *testing.T) { // CONN-13 … CONN-15, CONN-18 … CONN-20
 			c.dropped(2500*time.Millisecond, 4*time.Second)
 		}
 	})
+}
+
+// What the client is not told stands in the log, where its error sends it to look.
+func TestRefusedLoginsAreLogged(t *testing.T) {
+	var log strings.Builder
+	bubble(t, func(t *testing.T, s *server) {
+		for user, why := range map[string]string{
+			"guest":  `reason="wrong password of user \"guest\""`,
+			"nobody": `reason="there is no user \"nobody\""`,
+			"empty":  `reason="wrong password of user \"empty\""`,
+		} {
+			for _, told := range []bool{true, false} {
+				log.Reset()
+				c := s.connect(t)
+				if !told {
+					c.capabilities = nil
+				}
+				c.startOk("PLAIN", "\x00"+user+"\x00secret")
+				if told {
+					expect[*wire.ConnectionClose](c, 0)
+				}
+				synctest.Wait()
+				require.Contains(t, log.String(), `msg="login refused"`)
+				require.Contains(t, log.String(), why)
+				require.NotContains(t, log.String(), "secret")
+				c.readAll()
+				synctest.Wait() // it logs its end, too
+			}
+		}
+	}, amqpserver.Logger(slog.New(slog.NewTextHandler(&log, nil))), amqpserver.User("guest", "guest"), amqpserver.User("empty", ""))
 }
 
 func TestTuneOk(t *testing.T) { // CONN-23 … CONN-25

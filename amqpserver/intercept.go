@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"math"
 
+	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -48,8 +50,9 @@ func (f Fault) Error() string { return "amqpserver: " + string(f) }
 // or sends it: for tests of what clients do when something goes wrong. A nil f ends
 // that. If f returns nil the method goes its way. Besides Drop, Ignore and Nack it may
 // return a *pocketmq.Error, to close the channel or, if its code is one of those,
-// the connection; any other error closes the connection as 541 INTERNAL_ERROR. For
-// a method that the server sends it is always the connection that is closed.
+// the connection; any other error, also one with a code that AMQP does not have,
+// closes the connection as 541 INTERNAL_ERROR. For a method that the server sends it
+// is always the connection that is closed.
 //
 // While f runs nothing else happens in this direction of the connection, so f may
 // wait, to be a slow server or a stalled one, as long as the method's Context has
@@ -93,6 +96,10 @@ func (c *conn) intercept(f wire.Frame) (lost, why error) {
 
 // asFault makes an error of an interceptor one that can be told.
 func asFault(err error) *closeError {
+	var given *pocketmq.Error
+	if errors.As(err, &given) && (given.Code < 0 || given.Code > math.MaxUint16 || wire.ConstantName(uint16(given.Code)) == "") {
+		return failf(wire.CodeInternalError, "there is no reply code %d: %s", given.Code, given.Text)
+	}
 	if e := asCloseError(err); e != nil {
 		return e
 	}

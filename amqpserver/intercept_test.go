@@ -77,6 +77,12 @@ func TestInterceptedMethodsFail(t *testing.T) {
 		s.Intercept(on("channel.open", false, always(errors.New("out of order"))))
 		c.send(1, &wire.ChannelOpen{})
 		c.closed(541, "INTERNAL_ERROR - out of order", wire.IDChannelOpen)
+		for _, code := range []int{0, -1, 407, 1<<16 + 406} {
+			s.Intercept(on("channel.open", false, always(&pocketmq.Error{Code: code, Text: "what?"})))
+			c = s.open(t)
+			c.send(1, &wire.ChannelOpen{})
+			c.closed(541, fmt.Sprintf("INTERNAL_ERROR - there is no reply code %d: what?", code), wire.IDChannelOpen)
+		}
 		s.Intercept(on("channel.open-ok", true, always(&pocketmq.Error{Code: 406, Text: "gone"})))
 		c = s.open(t)
 		c.send(1, &wire.ChannelOpen{})

@@ -266,7 +266,8 @@ func UserMaxChannels(n int) UserOption { return func(u *user) { u.maxChannels = 
 // expressions say of the names of exchanges and queues: whether they may be
 // declared and deleted, written to, and read from. A pattern may match any part
 // of a name; "" matches none. A user with a Permissions option has no access to
-// virtual hosts that are not named in one.
+// virtual hosts that are not named in one. They may be added later, so a name that
+// no virtual host has is no error.
 func Permissions(vhost, configure, write, read string) UserOption {
 	return func(u *user) {
 		p, err := newPermissions(configure, write, read)

@@ -32,7 +32,7 @@ func TestWrongOptions(t *testing.T) {
 		require.EqualError(t, err, "amqpserver: "+want)
 	}
 	_, err := amqpserver.New(nil)
-	require.EqualError(t, err, `amqpserver: VHost: the broker of the virtual host "/" is nil`)
+	require.EqualError(t, err, "amqpserver: New: the broker is nil")
 	_, err = amqpserver.New(b, amqpserver.User("u", "p"), amqpserver.User("u", "q"))
 	require.EqualError(t, err, `amqpserver: User: there is a user "u" already`)
 
@@ -41,6 +41,8 @@ func TestWrongOptions(t *testing.T) {
 	require.ErrorContains(t, s.SetUser("u", "p", amqpserver.Permissions("/", "(", "", "")), "amqpserver: SetUser: \"u\": Permissions: ")
 	require.ErrorIs(t, s.DeleteUser("u"), amqpserver.ErrNoUser)
 	require.ErrorContains(t, s.AddVHost("/", b), "amqpserver: AddVHost: ")
+	require.EqualError(t, s.Serve(nil), "amqpserver: Serve: the listener is nil")
+	require.EqualError(t, s.ServeConn(nil), "amqpserver: ServeConn: the connection is nil")
 }
 
 func TestZeroIsTheDefaultAndLessIsNone(t *testing.T) {

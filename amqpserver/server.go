@@ -43,6 +43,9 @@ type Server struct {
 // broker stays the caller's, to be closed after the server. The error tells which
 // option is wrong, and why.
 func New(b *pocketmq.Broker, opts ...Option) (*Server, error) {
+	if b == nil {
+		return nil, errors.New("amqpserver: New: the broker is nil")
+	}
 	c, err := newConfig(b, opts)
 	if err != nil {
 		return nil, err
@@ -59,6 +62,9 @@ func New(b *pocketmq.Broker, opts ...Option) (*Server, error) {
 // and serves each in goroutines of its own. It returns ErrServerClosed after
 // Shutdown or Close, which close l.
 func (s *Server) Serve(l net.Listener) error {
+	if l == nil {
+		return errors.New("amqpserver: Serve: the listener is nil")
+	}
 	if !s.addListener(l) {
 		_ = l.Close()
 		return ErrServerClosed
@@ -89,6 +95,9 @@ const acceptPause = 50 * time.Millisecond
 // The error tells why it ended; it is nil if client or server closed it in an
 // orderly way.
 func (s *Server) ServeConn(nc net.Conn) error {
+	if nc == nil {
+		return errors.New("amqpserver: ServeConn: the connection is nil")
+	}
 	c := newConn(s, nc)
 	if !s.addConn(c) {
 		_ = nc.Close()

@@ -85,9 +85,11 @@ func (f *faults) set(s *Server, all []*func(*Method) error) {
 }
 
 // Next returns a fault for the next n methods of this name, such as "queue.declare".
-// Like all that takes a name it panics if AMQP has no such method.
+// Like all that make faults it panics if nothing could ever go wrong by it: if AMQP
+// has no such method or it belongs to the handshake, err is nil or n is negative.
 func Next(n int, name string, err error) func(*Method) error {
 	checkName(name)
+	checkFault("Next", n, err)
 	var seen atomic.Int64
 	return func(m *Method) error {
 		if m.Name != name || seen.Add(1) > int64(n) {
@@ -100,6 +102,7 @@ func Next(n int, name string, err error) func(*Method) error {
 // After returns a fault for all methods of this name but the next n.
 func After(n int, name string, err error) func(*Method) error {
 	checkName(name)
+	checkFault("After", n, err)
 	var seen atomic.Int64
 	return func(m *Method) error {
 		if m.Name != name || seen.Add(1) <= int64(n) {
@@ -116,6 +119,9 @@ func After(n int, name string, err error) func(*Method) error {
 // a dead one to it.
 func Delay(d time.Duration, name string) func(*Method) error {
 	checkName(name)
+	if d < 0 {
+		panic(fmt.Sprintf("amqptest: Delay(%v): must not be negative; Hold keeps methods for any time", d))
+	}
 	return func(m *Method) error {
 		if m.Name != name {
 			return nil
@@ -151,8 +157,22 @@ func Hold(name string) (fault func(*Method) error, release func()) {
 
 // checkName panics if a fault for methods of this name would never see one.
 func checkName(name string) {
-	if wire.IDOf(name) == 0 {
+	switch wire.IDOf(name) {
+	case 0:
 		panic(fmt.Sprintf("amqptest: AMQP has no method %q; names are like basic.publish and queue.declare-ok", name))
+	case wire.IDConnectionStart, wire.IDConnectionStartOk, wire.IDConnectionSecure, wire.IDConnectionSecureOk,
+		wire.IDConnectionTune, wire.IDConnectionTuneOk, wire.IDConnectionOpen, wire.IDConnectionOpenOk:
+		panic(fmt.Sprintf("amqptest: %s belongs to the handshake, which faults do not see; RefuseDials keeps clients out", name))
+	}
+}
+
+// checkFault panics if err would never be returned.
+func checkFault(by string, n int, err error) {
+	switch {
+	case n < 0:
+		panic(fmt.Sprintf("amqptest: %s(%d): must not be negative", by, n))
+	case err == nil:
+		panic("amqptest: " + by + ": the error is nil, by which nothing goes wrong; there are Drop, Ignore and Nack")
 	}
 }
 
@@ -168,6 +188,9 @@ func FromClient(fault func(*Method) error) func(*Method) error {
 }
 
 func only(fault func(*Method) error, fromServer bool) func(*Method) error {
+	if fault == nil {
+		panic("amqptest: FromServer or FromClient: the fault is nil")
+	}
 	return func(m *Method) error {
 		if m.FromServer != fromServer {
 			return nil
@@ -178,8 +201,14 @@ func only(fault func(*Method) error, fromServer bool) func(*Method) error {
 
 // RefuseDials makes the next n attempts to connect fail: Dial returns an error that
 // wraps syscall.ECONNREFUSED, and connections to a port of Listen are reset before
-// the first byte. It replaces what an earlier call left over.
-func (s *Server) RefuseDials(n int) { s.refuse.Store(int64(n)) }
+// the first byte. It replaces what an earlier call left over, so 0 ends it; a negative
+// n panics, for it does not mean for ever.
+func (s *Server) RefuseDials(n int) {
+	if n < 0 {
+		panic(fmt.Sprintf("amqptest: RefuseDials(%d): must not be negative", n))
+	}
+	s.refuse.Store(int64(n))
+}
 
 // refuses reports whether a connection is one to be refused.
 func (s *Server) refuses() bool {

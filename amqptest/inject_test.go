@@ -65,7 +65,7 @@ func TestHold(t *testing.T) {
 }
 
 func TestFaultsThatNothingWouldMeet(t *testing.T) {
-	for _, name := range []string{"", "queue.declared", "Basic.Publish", "heartbeat"} {
+	for _, name := range []string{"", "queue.declared", "Basic.Publish", "heartbeat", "connection.start-ok", "connection.open-ok"} {
 		assert.Panics(t, func() { amqptest.Next(1, name, amqptest.Drop) }, name)
 		assert.Panics(t, func() { amqptest.After(1, name, amqptest.Drop) }, name)
 		assert.Panics(t, func() { amqptest.Delay(time.Second, name) }, name)
@@ -73,6 +73,16 @@ func TestFaultsThatNothingWouldMeet(t *testing.T) {
 	}
 	srv := amqptest.NewServer(t)
 	assert.Panics(t, func() { srv.Inject(nil) }, "here, and not in a goroutine of the server")
+	for _, f := range []func(func(*amqptest.Method) error) func(*amqptest.Method) error{amqptest.FromServer, amqptest.FromClient} {
+		assert.Panics(t, func() { f(nil) }, "as Inject")
+	}
+	for _, f := range []func(int, string, error) func(*amqptest.Method) error{amqptest.Next, amqptest.After} {
+		assert.Panics(t, func() { f(-1, "basic.ack", amqptest.Drop) })
+		assert.Panics(t, func() { f(1, "basic.ack", nil) })
+	}
+	assert.Panics(t, func() { amqptest.Delay(-1, "basic.ack") })
+	assert.Panics(t, func() { srv.RefuseDials(-1) })
+	dial(t, srv)
 }
 
 func TestSides(t *testing.T) {

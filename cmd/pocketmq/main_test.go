@@ -154,6 +154,7 @@ func TestWrongArguments(t *testing.T) {
 		{"-consumer-timeout soon", "want a time, such as 60s"},
 		{"-max-message-size 1GiB", "MaxMessageSize: 1073741824 is more than RabbitMQ allows"},
 		{"-memory-limit 512", "want such as 512MiB"},
+		{"-vhost=", "want a name"},
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
 		{"-log-level loud", "unknown name"},
 	} {
@@ -179,16 +180,16 @@ func TestGuestIsForThisMachine(t *testing.T) {
 
 func TestNoLimits(t *testing.T) {
 	start(t, "-amqp", "127.0.0.1:0", "-frame-max", "-1", "-channel-max", "-1", "-heartbeat", "-1", "-consumer-timeout", "-1",
-		"-max-connections", "-1", "-max-queues", "-1")
+		"-max-connections", "-1", "-max-queues", "-1", "-max-message-size", "-1", "-memory-limit", "-1")
 }
 
 func TestSizes(t *testing.T) {
-	for arg, want := range map[string]size{"0": 0, "1000": 1000, "7B": 7, "2kB": 2000, "2KiB": 2048, "512MiB": 512 << 20, "1GB": 1e9, "3GiB": 3 << 30} {
+	for arg, want := range map[string]size{"0": 0, "1000": 1000, "7B": 7, "2kB": 2000, "2KiB": 2048, "512MiB": 512 << 20, "-1": -1, "1GB": 1e9, "3GiB": 3 << 30} {
 		var got size
 		require.NoError(t, got.Set(arg), arg)
 		assert.Equal(t, want, got, arg)
 	}
-	for _, arg := range []string{"", "-1", "x", "MiB", "1.5GiB", "9999999999GiB"} {
+	for _, arg := range []string{"", "-2", "-1MiB", "x", "MiB", "1.5GiB", "9999999999GiB"} {
 		assert.Error(t, new(size).Set(arg), arg)
 	}
 }

@@ -73,16 +73,16 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.tlsCert, "tls-cert", "", "`file` with the server's certificate, PEM")
 	f.StringVar(&s.tlsKey, "tls-key", "", "`file` with its private key, PEM")
 	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate")
-	f.Func("user", "add a user, as `name:password`; may be repeated. Without it there is guest:guest, from this machine only; with it there is no guest unless added", s.addUser)
+	f.Func("user", "add a user, as `name:password`, who may do everything in every virtual host; may be repeated. Without it there is guest:guest, from this machine only; with it there is no guest unless added", s.addUser)
 	f.Func("vhost", "add a virtual host of this `name` to \"/\"; may be repeated", s.addVHost)
-	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; by default any number")
+	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; by default any `number`")
 	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; by default there is no limit")
-	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message, as a `size`, at most 512MiB; by default 16MiB, before 4.0 128MiB")
+	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message, as a `size`; by default 16MiB, before 4.0 128MiB; -1 for 512MiB, the most that RabbitMQ allows")
 	f.IntVar(&s.frameMax, "frame-max", 0, "the largest frame to be negotiated, in `bytes`; by default 131072, -1 for no limit")
 	f.IntVar(&s.channelMax, "channel-max", 0, "the most channels of a connection; by default 2047, -1 for 65535")
 	f.Var(&s.heartbeat, "heartbeat", "the `interval` of heartbeats proposed to clients; by default 60s, -1 for none")
 	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m, and none with -compat 4.3; -1 for none")
-	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; by default any number")
+	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; by default any `number`")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
 	f.BoolVar(&s.tracing, "tracing", false, "publish copies of all messages to amq.rabbitmq.trace")
@@ -105,6 +105,9 @@ func (s *settings) addUser(arg string) error {
 }
 
 func (s *settings) addVHost(name string) error {
+	if name == "" {
+		return errors.New("want a name")
+	}
 	if !slices.Contains(s.vhosts, name) {
 		s.vhosts = append(s.vhosts, name)
 	}
@@ -168,7 +171,8 @@ func (i *interval) Set(arg string) error {
 // String implements flag.Value.
 func (i *interval) String() string { return time.Duration(*i).String() }
 
-// size is a number of bytes, which may be written with a unit.
+// size is a number of bytes, which may be written with a unit; 0 for the default, or
+// -1 for no limit.
 type size int64
 
 var units = []struct {
@@ -189,8 +193,8 @@ func (s *size) Set(arg string) error {
 		}
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-	if err != nil || n < 0 || n > math.MaxInt64/unit {
-		return errors.New("want a number of bytes, such as 1000000, 512MiB or 2GiB")
+	if err != nil || n < 0 && arg != "-1" || n > math.MaxInt64/unit {
+		return errors.New("want a number of bytes, such as 1000000, 512MiB or 2GiB, or -1 for no limit")
 	}
 	*s = size(n * unit)
 	return nil

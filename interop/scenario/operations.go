@@ -157,7 +157,7 @@ var wrongArguments = []string{
 	"x-max-length:S:two", "x-max-length:I:-1", "x-max-length-bytes:d:1.5", "x-overflow:S:sometimes", "x-overflow:I:1",
 	"x-max-priority:I:256", "x-max-priority:I:-1", "x-message-ttl:I:-1", "x-message-ttl:l:315360000001", "x-message-ttl:S:1000",
 	"x-expires:I:0", "x-dead-letter-exchange:I:1", "x-dead-letter-routing-key:S:q1", "x-single-active-consumer:S:true",
-	"x-queue-type:S:foo", "x-queue-type:S:quorum", "x-queue-mode:S:foo", "x-max-age:S:1h",
+	"x-queue-type:S:foo", "x-queue-type:S:quorum", "x-queue-mode:S:foo", "x-max-age:S:1h", "x-delivery-limit:I:1",
 }
 
 // arguments are what a queue is declared with.
