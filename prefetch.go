@@ -132,24 +132,33 @@ func (w *Window) offer() {
 	if w == nil {
 		return
 	}
-	for g := w.next(); g != nil; g = w.next() {
-		q := g.consumer.queue
+	for turn := w.next(); turn != nil; turn = w.next() {
+		q := turn[0].consumer.queue
 		q.lock()
-		q.fifo.Unblock(&g.consumer.core)
+		for _, g := range turn {
+			q.fifo.Unblock(&g.consumer.core)
+		}
+		q.fifo.Dispatch()
 		q.unlock()
 	}
 }
 
-// next returns the side of the consumer whose turn it is, or nil if there is no
-// room or nobody waits.
-func (w *Window) next() *gate {
+// next returns the sides of the consumers whose turn it is: all that wait for the queue
+// of the first of them, which serves them by turns. It returns nil if there is no room
+// or nobody waits.
+func (w *Window) next() (turn []*gate) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.used >= w.size || len(w.waiting) == 0 {
 		return nil
 	}
-	g := w.waiting[0]
-	w.waiting = slices.Delete(w.waiting, 0, 1)
-	g.offered = true
-	return g
+	q := w.waiting[0].consumer.queue
+	w.waiting = slices.DeleteFunc(w.waiting, func(g *gate) bool {
+		g.offered = g.consumer.queue == q
+		if g.offered {
+			turn = append(turn, g)
+		}
+		return g.offered
+	})
+	return turn
 }

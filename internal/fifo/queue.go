@@ -706,11 +706,10 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 }
 
 // Unblock tells the queue that c's Gate may have units again: if c was refused
-// by it, it queues up again.
+// by it, it queues up again. The caller calls Dispatch when it has told of all.
 func (q *Queue[T]) Unblock(c *Consumer[T]) {
 	if c.state == blocked && !c.OutOfCredit() {
 		q.turns.join(c)
-		q.Dispatch()
 	}
 }
 
