@@ -22,6 +22,7 @@ func init() {
 		return q.kind(), true
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
+	hook.CloseChannels = func(s any) { s.(*Session).closeChildren() }
 	hook.CancelConsumers = func(b any, name string) error {
 		q, err := b.(*Broker).findQueue(name)
 		if err == nil {

@@ -32,6 +32,15 @@ func cyclicList() pocketmq.Table {
 	return pocketmq.Table{"a": l}
 }
 
+// deep returns a table of n tables, one in the other.
+func deep(n int) pocketmq.Table {
+	t := pocketmq.Table{}
+	for range n - 1 {
+		t = pocketmq.Table{"t": t}
+	}
+	return t
+}
+
 // publishHeaders publishes a message with headers to a queue that is there.
 func publishHeaders(t pocketmq.Table) func(*pocketmq.Broker) error {
 	return func(b *pocketmq.Broker) error { return b.Publish(ctx, "", "q", &pocketmq.Message{Headers: t}) }
@@ -201,6 +210,8 @@ func TestWrongCallsGiveClearErrors(t *testing.T) {
 		{"in a table", publishHeaders(pocketmq.Table{"a": pocketmq.Table{"h": uint64(1)}}), pocketmq.ErrInvalid, 502, "'h' is a uint64,"},
 		{"in an array", publishHeaders(pocketmq.Table{"h": []any{1, uint64(1)}}), pocketmq.ErrInvalid, 502, "'h' is a uint64,"},
 		{"long key", publishHeaders(pocketmq.Table{long: 1}), pocketmq.ErrInvalid, 502, "is longer than 255 bytes"},
+		{"deep table", publishHeaders(deep(65)), pocketmq.ErrInvalid, 502, "headers: nested more than 64 deep"},
+		{"deep array", publishHeaders(pocketmq.Table{"t": []any{deep(63)}}), pocketmq.ErrInvalid, 502, "headers: nested more than 64 deep"},
 		{"cyclic table", publishHeaders(cyclic()), pocketmq.ErrInvalid, 502, "headers: nested more than 64 deep"},
 		{"cyclic array", publishHeaders(cyclicList()), pocketmq.ErrInvalid, 502, "headers: nested more than 64 deep"},
 		{"binding's argument", func(b *pocketmq.Broker) error {

@@ -63,12 +63,12 @@ type Decimal = decimal.Decimal
 
 const (
 	maxShortString = 255 // bytes; AMQP's limit for names, keys and properties
-	maxTableDepth  = 64
+	maxTableDepth  = 64  // tables and arrays, the outermost included
 )
 
 // checkTable reports the first value in t that AMQP can't carry.
 func checkTable(what string, t Table, depth int) error {
-	if depth > maxTableDepth {
+	if depth >= maxTableDepth {
 		return invalid("%s: nested more than %d deep", what, maxTableDepth)
 	}
 	for key, v := range t {
@@ -90,7 +90,7 @@ func checkValue(what, key string, v any, depth int) error {
 	case Table:
 		return checkTable(what, v, depth+1)
 	case []any:
-		if depth >= maxTableDepth {
+		if depth+1 >= maxTableDepth {
 			return invalid("%s: nested more than %d deep", what, maxTableDepth)
 		}
 		for _, e := range v {

@@ -473,6 +473,18 @@ func (s *Session) forgetChild(child *Session) {
 	delete(s.children, child)
 }
 
+// closeChildren closes what is a part of s, in one step: what one gives back does not
+// go to another.
+func (s *Session) closeChildren() {
+	s.mu.Lock()
+	children := slices.Collect(maps.Keys(s.children))
+	s.mu.Unlock()
+	s.broker.endSessions(children, errSessionClosed)
+	for _, child := range children {
+		s.forgetChild(child)
+	}
+}
+
 // own enters an exclusive queue, unless the session was closed, and disown takes
 // it out.
 func (s *Session) own(q *queue) bool {

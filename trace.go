@@ -25,6 +25,9 @@ const traceExchange = "amq.rabbitmq.trace"
 // routed_queues or redelivered. What is done in this process comes from the connection
 // "in process", its channel 0 and the user "none".
 //
+// Headers that are nested so deep that they would be too deep in those of a copy are
+// not in it.
+//
 // The copies themselves are not traced, nor are the messages that move without being
 // published: dead letters, and delayed messages when they are due. Nothing waits for
 // room in a queue that gets copies: if its policy is Block, they exceed its limit.
@@ -73,9 +76,13 @@ func (s *Session) trace(key string, it *item, more []string, headers Table) {
 	key = key[:min(len(key), maxShortString)] // AMQP allows no more; the headers have the name
 	b := s.broker
 	seen := it.msg.withoutBCC()
+	properties := seen.propertyTable()
+	if checkTable("headers", seen.Headers, 2) != nil {
+		delete(properties, "headers")
+	}
 	headers["exchange_name"] = it.exchange.name
 	headers["routing_keys"] = array(append([]string{it.key}, more...))
-	headers["properties"] = seen.propertyTable()
+	headers["properties"] = properties
 	headers["node"] = hook.NodeName
 	headers["vhost"] = b.vhost
 	headers["connection"] = s.who.connection

@@ -185,6 +185,25 @@ func TestTracingCutsKeysThatAreTooLong(t *testing.T) {
 	})
 }
 
+// A copy nests the headers twice more, which must not be too deep to be sent to anybody.
+func TestTracingOfDeepHeaders(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		traced(t, b, "publish.#")
+		for _, n := range []int{62, 63, 64} {
+			must(t, b.Publish(ctx, "", "nowhere", &pocketmq.Message{Headers: deep(n), Type: "t"}))
+			d := take(t, b, "traces", pocketmq.AutoAck())
+			properties := pocketmq.Table{"headers": deep(n), "type": "t"}
+			if n > 62 {
+				delete(properties, "headers")
+			}
+			require.Equal(t, properties, d.Headers["properties"], n)
+			must(t, b.Publish(ctx, "", "traces", &pocketmq.Message{Headers: d.Headers}))
+			take(t, b, "traces", pocketmq.AutoAck()) // the copy of the copy
+			take(t, b, "traces", pocketmq.AutoAck())
+		}
+	})
+}
+
 // What is traced goes where it would go otherwise, whenever tracing is switched.
 func TestTracingMayBeSwitchedAnyTime(t *testing.T) {
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {

@@ -695,3 +695,24 @@ func TestDeletingAQueueSendsWhatCameBefore(t *testing.T) { // QUEUE-28
 		require.Equal(t, &wire.BasicCancel{ConsumerTag: "t", NoWait: true}, expect[*wire.BasicCancel](c, 1))
 	})
 }
+
+// What a connection gives back when it ends is not for its own other channels.
+func TestNothingIsDeliveredToConnectionThatEnds(t *testing.T) { // CONN-68
+	bubble(t, func(t *testing.T, s *server) {
+		const channels = 300
+		call[*wire.QueueDeclareOk](s.channel(t), 1, &wire.QueueDeclare{Queue: "q", Durable: true})
+		require.NoError(t, s.broker.Publish(ctx, "", "q", &pocketmq.Message{Body: []byte("m")}))
+		for range 10 {
+			c := s.channel(t)
+			c.consume("q", "t")
+			c.delivered(1)
+			for n := uint16(2); n <= channels; n++ {
+				c.openChannel(n)
+				call[*wire.BasicConsumeOk](c, n, &wire.BasicConsume{Queue: "q", NoAck: true})
+			}
+			call[*wire.ConnectionCloseOk](c, 0, &wire.ConnectionClose{})
+			q, _ := s.broker.Stats().Queue("q")
+			require.Equal(t, 1, q.Ready)
+		}
+	})
+}

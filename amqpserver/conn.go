@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/internal/hook"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -319,10 +320,17 @@ func (c *conn) brokerMayBeClosed() {
 }
 
 // endSessions ends the channels and what belongs to the connection (CONN-68,
-// CONN-69).
+// CONN-69). The channels end together: what one gives back would be lost on another
+// that does without acks.
 func (c *conn) endSessions() {
 	for _, ch := range c.channels {
-		ch.end()
+		ch.stop()
+	}
+	if c.session != nil {
+		hook.CloseChannels(c.session)
+	}
+	for _, ch := range c.channels {
+		ch.tellClosed()
 	}
 	clear(c.channels)
 	c.nchannels.Store(0)

@@ -3,6 +3,7 @@ package amqpserver_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -124,11 +125,41 @@ func TestClientThatNeverReadsItsAnswers(t *testing.T) {
 				written.Add(int64(n))
 			}
 		}()
-		synctest.Wait() // the server has stopped reading
-		require.Greater(t, written.Load(), int64(amqpserver.AnswerRoom)-1<<20)
-		require.Less(t, written.Load(), int64(amqpserver.AnswerRoom)+1<<20)
+		taken := func() int64 {
+			synctest.Wait() // the server has stopped reading
+			return written.Load()
+		}
+		const room, some = int64(amqpserver.AnswerRoom), int64(1 << 20)
+		require.InDelta(t, room, taken(), float64(some))
+		_, err := io.CopyN(io.Discard, c.nc, some)
+		require.NoError(t, err)
+		require.InDelta(t, room+some, taken(), float64(some), "what the server is about to send counts, too")
 		s.wellServed(t)
 		require.NoError(t, c.nc.Close())
+	})
+}
+
+// Whatever a message has in it, a client gets all of its frames.
+func TestHeadersNestedAsDeepAsPossible(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		call[*wire.QueueBindOk](c, 1, &wire.QueueBind{Queue: q, Exchange: "amq.rabbitmq.trace", RoutingKey: "publish.#"})
+		s.broker.SetTracing(true)
+		c.consume(q, "t")
+		deep := pocketmq.Table{}
+		for n := 1; ; n++ {
+			if err := s.broker.Publish(ctx, "", q, &pocketmq.Message{Headers: deep, Body: []byte("m")}); err != nil {
+				require.ErrorContains(t, err, "nested more than 64 deep")
+				require.Equal(t, 65, n)
+				return
+			}
+			for range 2 { // with its copy
+				_, body := c.delivered(1)
+				require.Equal(t, "m", body)
+			}
+			deep = pocketmq.Table{"t": deep}
+		}
 	})
 }
 

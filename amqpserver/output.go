@@ -10,7 +10,8 @@ import (
 // The bounds of a connection's output, in bytes. Deliveries are fetched only
 // while there is little to send, so that they wait in their queues, where others
 // can have them. For answers there is much room, because a client that is busy
-// sending need not read; when that is used up, nothing more is read from it.
+// sending need not read; when that is used up, also by what is being sent, nothing
+// more is read from it.
 const (
 	deliveryRoom = 64 << 10
 	answerRoom   = 8 << 20
@@ -24,11 +25,12 @@ type output struct {
 
 	mu       sync.Mutex // taken after all other locks
 	buf      []byte     // frames to be sent
+	sending  int        // bytes that the writer has taken and not sent yet
 	spare    []byte     // the buffer that was sent last
 	finished bool       // nothing more will be added
 	broken   bool       // nothing more will be sent
 	hurry    bool       // the reader must not wait any more
-	drained  sync.Cond  // buf got smaller
+	drained  sync.Cond  // something was sent
 
 	// What is encoded for every message is kept, so that it needs no memory.
 	deliver    wire.BasicDeliver
@@ -130,7 +132,7 @@ func (o *output) hasRoom(room int) bool {
 func (o *output) waitForRoom() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.buf) > answerRoom && !o.broken && !o.hurry {
+	for o.full() && !o.broken && !o.hurry {
 		o.drained.Wait()
 	}
 }
@@ -139,7 +141,16 @@ func (o *output) waitForRoom() {
 func (o *output) isFull() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.buf) > answerRoom
+	return o.full()
+}
+
+func (o *output) full() bool { return len(o.buf)+o.sending > answerRoom }
+
+// answerRoom is how much there may be to send, besides what is being sent.
+func (o *output) answerRoom() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return answerRoom - o.sending
 }
 
 // take returns what is to be sent. It is given back with done.
@@ -147,13 +158,15 @@ func (o *output) take() (frames []byte, finished bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	frames, o.buf, o.spare = o.buf, o.spare[:0], nil
-	o.drained.Broadcast()
+	o.sending = len(frames)
 	return frames, o.finished
 }
 
 func (o *output) done(frames []byte) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.sending = 0
+	o.drained.Broadcast()
 	if cap(frames) <= keepBuffer {
 		o.spare = frames[:0]
 	}

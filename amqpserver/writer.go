@@ -148,7 +148,7 @@ func (c *conn) fetch(room int) {
 // at once what it can, so that this comes before a consumer, its channel, its
 // connection or its queue ends. The reader calls it.
 func (c *conn) handOut() {
-	c.fetch(answerRoom)
+	c.fetch(c.out.answerRoom())
 	c.out.wakeWriter()
 }
 

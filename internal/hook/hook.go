@@ -37,6 +37,9 @@ var (
 	// holds of their queues.
 	EndConsumers func(session any)
 
+	// CloseChannels closes the channels of a *pocketmq.Session, all in one step.
+	CloseChannels func(session any)
+
 	// Reserve takes n units of a *pocketmq.Window for nobody; less than 0 gives them
 	// back, without telling those who wait for them.
 	Reserve func(window any, n int)
