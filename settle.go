@@ -1,6 +1,10 @@
 package pocketmq
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Outcome is how a delivery is settled.
 type Outcome uint8
@@ -20,8 +24,9 @@ const (
 
 // SettleAll settles many deliveries in the same way. Those of one consumer are
 // settled in one step: if they are requeued, all are back at their places before
-// any of them is delivered again. Those that were settled before are left out,
-// and the error then is ErrSettled.
+// any of them is delivered again. Consumers come in the order of their queues' names
+// and of their tags. Those that were settled before are left out, and the error then
+// is ErrSettled.
 func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	if o > Rejected && o != released {
 		return invalid("SettleAll: there is no such outcome as %d", o)
@@ -36,7 +41,7 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	}
 	var err error
 	var tags []uint64
-	rest := deliveries
+	rest := inTurn(deliveries)
 	for len(rest) > 0 {
 		from := rest[0].from
 		var others []*Delivery
@@ -59,6 +64,29 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 		rest = others
 	}
 	return err
+}
+
+// inTurn returns deliveries in the order in which RabbitMQ settles them: by queue, and
+// then by consumer, whose names it compares. What was got comes before.
+func inTurn(deliveries []*Delivery) []*Delivery {
+	order := func(a, b *Delivery) int {
+		if a.from == b.from {
+			return 0
+		}
+		return cmp.Or(strings.Compare(a.queueName(), b.queueName()), strings.Compare(a.ConsumerTag, b.ConsumerTag))
+	}
+	if slices.IsSortedFunc(deliveries, order) {
+		return deliveries
+	}
+	return slices.SortedStableFunc(slices.Values(deliveries), order)
+}
+
+// queueName is where d came from; "" if nobody delivered it.
+func (d *Delivery) queueName() string {
+	if d.from == nil {
+		return ""
+	}
+	return d.from.queue.name
 }
 
 // settle is settleAll for one delivery.
