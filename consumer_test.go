@@ -398,7 +398,8 @@ func TestSettleAllIsOneStepForEachConsumer(t *testing.T) { // ACK-6, ACK-10
 		t.Run(fmt.Sprint(outcome), func(t *testing.T) {
 			bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 				declare(t, b, "q")
-				c1, c2 := consume(t, b, "q", pocketmq.Prefetch(2)), consume(t, b, "q", pocketmq.Prefetch(1))
+				c1 := consume(t, b, "q", pocketmq.ConsumerTag("a"), pocketmq.Prefetch(2))
+				c2 := consume(t, b, "q", pocketmq.ConsumerTag("b"), pocketmq.Prefetch(1))
 				fill(t, b, "q", 3)
 				all := append(held(t, c1), held(t, c2)...)
 				c2.Cancel()
