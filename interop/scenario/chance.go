@@ -13,8 +13,8 @@ import (
 //   - Deliveries of two queues on one channel come in any order, which the delivery
 //     tags show. Such a step is not played.
 //   - So do the channels of a connection end when it does. If two of them have to do
-//     with the same queue, what one returns may go to the other before that ends, too:
-//     not played.
+//     with the same queue, what one returns may go to the other before that ends, too,
+//     and is lost if that acks nothing: not played. Here they end together.
 //   - A queue and that of its dead letters, q1 and d1, count as one where something is
 //     returned, settled or committed to both: the dead letters of one race with that.
 //   - Quorum queues have no consumers: to whom they give what is returned depends on
@@ -87,7 +87,7 @@ func (m *model) risky(s said) bool {
 func (m *model) unlucky(s said) bool {
 	c := m.channels[s.on]
 	switch {
-	case s.method == "connection.close":
+	case s.method == "connection.close", s.method == "closed": // whichever comes first
 		return m.entangled(strings.TrimSuffix(s.on, ".0"))
 	case s.method == "channel.close" && c != nil:
 		return paired(c.queues()) || len(c.consumers) > 0 && strings.Contains(s.fields["reply-text"], "partial tx")
