@@ -90,8 +90,8 @@ func (f *floor) serve(nc net.Conn) {
 		case nil:
 			return
 		case *wire.BasicConsume:
+			c.consume(m.ConsumerTag) // before the client knows, and lets others publish
 			c.send(&wire.BasicConsumeOk{ConsumerTag: m.ConsumerTag})
-			c.consume(m.ConsumerTag)
 		case *wire.BasicAck:
 			c.acks(size)
 		case *wire.BasicPublish:
