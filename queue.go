@@ -194,7 +194,7 @@ func (q *queue) put(it *item) {
 		return
 	}
 	priority := q.settings.priority(it.msg)
-	if q.settings.maxPriority > 0 && q.fifo.Overtakes(priority) {
+	if q.fifo.Overtakes(priority) {
 		q.collect() // nothing that a consumer has credit for is overtaken (PRIO-5)
 	}
 	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), priority))
