@@ -278,7 +278,7 @@ func (c *Consumer) handOut(autoAck bool, d *Delivery) (flush, more bool) {
 	e := c.batch.Front()
 	var tag uint64
 	if autoAck {
-		c.acked++
+		c.countAck()
 		flush = c.mustFlush()
 	} else {
 		tag = c.unacked.Add(e)

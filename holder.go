@@ -14,13 +14,15 @@ type holder struct {
 	core   *fifo.Consumer[item]   // what the queue knows of the consumer, guarded by queue.mu; nil for Get
 	window atomic.Pointer[Window] // that settling makes room in; nil = none; changes under both locks
 	relay  *relay                 // to where the messages came from; nil = the queue has them from publishers
+	heard  uint64                 // how many of acked the queue has heard of, guarded by queue.mu
+	shown  atomic.Uint64          // acked, for a queue with priorities; see hear
 
 	mu      sync.Mutex // taken after queue.mu; guards the fields below
 	unacked fifo.Unacked[item]
-	acked   int  // settled by an ack of which the queue has not heard
-	closed  bool // everything went back: nothing more is handed out
-	eager   bool // the queue must hear of every ack at once
-	starved bool // messages wait, and only credit is lacking
+	acked   uint64 // how many were settled by an ack that the queue need not hear of at once
+	closed  bool   // everything went back: nothing more is handed out
+	eager   bool   // the queue must hear of every ack at once
+	starved bool   // messages wait, and only credit is lacking
 }
 
 // ack settles a delivery. The queue hears of it at once if that can make a
@@ -36,13 +38,21 @@ func (h *holder) ack(tag uint64) error {
 		h.mu.Unlock()
 		return errSettled
 	}
-	h.acked++
+	h.countAck()
 	flush := h.mustFlush()
 	h.mu.Unlock()
 	if flush {
 		h.flush()
 	}
 	return nil
+}
+
+// countAck counts an ack; h.mu is held.
+func (h *holder) countAck() {
+	h.acked++
+	if h.queue.levels {
+		h.shown.Store(h.acked)
+	}
 }
 
 // mustFlush reports whether the queue must hear of h.acked now. h.mu is held.
@@ -65,22 +75,37 @@ func (h *holder) collect() {
 	h.mu.Unlock()
 }
 
+// hear is collect for a queue with priorities. Its publishers often must know what was
+// acked before, and would get in the consumer's way if they took its lock for that.
+func (h *holder) hear() {
+	h.handIn(h.hearOf(h.shown.Load()))
+}
+
 // apply hands the acks in; both locks are held.
 func (h *holder) apply() {
-	if n := h.takeAcked(); n > 0 {
-		h.queue.store().Ack(h.core, n)
-		h.queue.fifo.Dispatch()
-	}
+	h.handIn(h.takeAcked())
 }
 
 // takeAcked returns the number of acks to be handed in; both locks are held.
-func (h *holder) takeAcked() int {
-	n := h.acked
-	h.acked = 0
+func (h *holder) takeAcked() int { return h.hearOf(h.acked) }
+
+// hearOf returns how many of all acks the queue had not heard of, and the window gets
+// back. The queue's lock is held.
+func (h *holder) hearOf(acked uint64) int {
+	n := int(acked - h.heard)
+	h.heard = acked
 	if n > 0 {
 		h.window.Load().put(n)
 	}
 	return n
+}
+
+// handIn tells the queue of n acks; its lock is held.
+func (h *holder) handIn(n int) {
+	if n > 0 {
+		h.queue.store().Ack(h.core, n)
+		h.queue.fifo.Dispatch()
+	}
 }
 
 // unlock ends a step of h's queue in which h may have given credit back.

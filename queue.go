@@ -31,6 +31,7 @@ type queue struct {
 	durable    bool
 	autoDelete bool
 	quorum     bool
+	levels     bool     // messages have priorities
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	wire       bool     // declared over a connection
 	version    version  // of RabbitMQ that it behaves like
@@ -116,12 +117,12 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	}
 	q.self.queues = []*queue{q}
 	q.settings = settingsOf(q.defaults, q.args)
-	q.plain = q.settings.plain()
+	q.plain, q.levels = q.settings.plain(), q.settings.maxPriority > 0
 	q.fifo = fifo.New(q.settings.limits(), &b.entries)
 	if s := q.settings.stream; s != nil {
 		q.log = stream.New[item](s.Retention)
 	}
-	if q.settings.maxPriority > 0 {
+	if q.levels {
 		q.fifo.SetPrompt()
 	}
 	if q.settings.retry != nil {
@@ -152,10 +153,10 @@ func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) erro
 		q.sourced++
 	}
 	var priority uint8
-	if q.settings.maxPriority > 0 {
+	if q.levels {
 		priority = q.settings.priority(it.msg)
 	}
-	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() || q.settings.maxPriority > 0 && q.fifo.Overtakes(priority) {
+	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() || q.levels && q.fifo.Overtakes(priority) {
 		return q.pushCarefully(ctx, s, it)
 	}
 	c := q.fifo.Push(it, 0, priority)
@@ -195,7 +196,7 @@ func (q *queue) put(it *item) {
 	}
 	priority := q.settings.priority(it.msg)
 	if q.fifo.Overtakes(priority) {
-		q.collect() // nothing that a consumer has credit for is overtaken (PRIO-5)
+		q.consumers[0].hear() // nothing that a consumer has credit for is overtaken (PRIO-5)
 	}
 	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), priority))
 }

@@ -133,7 +133,7 @@ func (r *relay) settle(h *holder, o Outcome, tag uint64) error {
 		h.mu.Unlock()
 		return errSettled
 	}
-	h.acked++
+	h.countAck()
 	flush := h.mustFlush()
 	h.mu.Unlock()
 	if flush {
