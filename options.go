@@ -444,8 +444,10 @@ func Concurrency(n int) ConsumeOption {
 
 // Notify has f called whenever there may be something for TryReceive after it
 // found nothing, and when the consumer ends. It is for those who serve many
-// consumers in one goroutine. f runs in the goroutine that publishes or settles:
-// it must not block, and not use the broker.
+// consumers in one goroutine. f runs in the goroutine that publishes, settles, or does
+// what there are Events of, while it holds no lock of the broker: f must not block, and
+// what it takes is that goroutine's time. It may use the broker, but what it publishes,
+// receives or settles may have f called again.
 func Notify(f func()) ConsumeOption { return consumeOption(func(c *consumeConfig) { c.notify = f }) }
 
 // SessionOption configures a Session.

@@ -47,9 +47,10 @@ func (b *Broker) checkNoHandler(ctx context.Context) error {
 // startDraining lets the publishers go that wait for room, but for handlers, and
 // makes the queues report what Shutdown waits for.
 func (b *Broker) startDraining() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.phase.CompareAndSwap(open, draining) {
+	b.mu.Lock() // whoever declares a queue afterwards sees the phase
+	first := b.phase.CompareAndSwap(open, draining)
+	b.mu.Unlock()
+	if !first {
 		return // another Shutdown did, or Close was called
 	}
 	close(b.draining)
