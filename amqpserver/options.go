@@ -23,6 +23,7 @@ const (
 	defaultChannelMax       = 2047
 	defaultHeartbeat        = 60 * time.Second
 	defaultHandshakeTimeout = 10 * time.Second
+	defaultSendTimeout      = 30 * time.Second
 )
 
 // config is what the options set; when they are complete, 0 is no limit.
@@ -34,6 +35,7 @@ type config struct {
 	channelMax       int
 	heartbeat        time.Duration
 	handshakeTimeout time.Duration
+	sendTimeout      time.Duration
 	consumerTimeout  time.Duration
 	maxMessageSize   int64
 	maxConnections   int
@@ -98,6 +100,7 @@ func (c *config) setLimits() {
 	setLimit(&c.channelMax, defaultChannelMax)
 	setLimit(&c.heartbeat, defaultHeartbeat)
 	setLimit(&c.handshakeTimeout, defaultHandshakeTimeout)
+	setLimit(&c.sendTimeout, defaultSendTimeout)
 	setLimit(&c.consumerTimeout, c.compat.consumerTimeout())
 	setLimit(&c.maxMessageSize, c.compat.maxMessageSize())
 	setLimit(&c.maxConnections, 0)
@@ -158,6 +161,11 @@ func Heartbeat(d time.Duration) Option { return func(c *config) { c.heartbeat = 
 func HandshakeTimeout(d time.Duration) Option {
 	return func(c *config) { c.handshakeTimeout = d }
 }
+
+// SendTimeout sets for how long a client may take nothing of what is sent to it before
+// its connection is dropped; 30 seconds by default, as RabbitMQ has it. What it must take
+// in this time are 64 KiB, or less if there is less to be sent.
+func SendTimeout(d time.Duration) Option { return func(c *config) { c.sendTimeout = d } }
 
 // ConsumerTimeout sets for how long a delivery may be unsettled before its channel
 // is closed (406 PRECONDITION_FAILED). Like RabbitMQ the server looks only once a

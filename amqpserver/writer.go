@@ -15,6 +15,7 @@ import (
 func (c *conn) write() {
 	var beat heart
 	defer beat.stop()
+	defer c.stall.stopWatching()
 	for {
 		c.fetch(deliveryRoom)
 		frames, finished := c.out.take()

@@ -179,7 +179,7 @@ func TestGuestIsForThisMachine(t *testing.T) {
 }
 
 func TestNoLimits(t *testing.T) {
-	start(t, "-amqp", "127.0.0.1:0", "-frame-max", "-1", "-channel-max", "-1", "-heartbeat", "-1", "-consumer-timeout", "-1",
+	start(t, "-amqp", "127.0.0.1:0", "-frame-max", "-1", "-channel-max", "-1", "-heartbeat", "-1", "-send-timeout", "-1", "-consumer-timeout", "-1",
 		"-max-connections", "-1", "-max-queues", "-1", "-max-message-size", "-1", "-memory-limit", "-1")
 }
 
