@@ -1,6 +1,7 @@
 package amqpserver
 
 import (
+	"crypto/tls"
 	"errors"
 	"sync/atomic"
 	"time"
@@ -62,6 +63,19 @@ func (c *conn) checkWriting() {
 		return // it was written, and perhaps something else is being written
 	}
 	c.stall.over.Store(true)
+	c.reset()
+}
+
+// reset is drop for a connection whose client does not take what was sent: the system
+// forgets that, too, rather than trying on to send it.
+func (c *conn) reset() {
+	nc := c.nc
+	if t, ok := nc.(*tls.Conn); ok {
+		nc = t.NetConn()
+	}
+	if t, ok := nc.(interface{ SetLinger(sec int) error }); ok {
+		_ = t.SetLinger(0) // fails if it is closed already
+	}
 	c.drop()
 }
 

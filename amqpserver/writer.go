@@ -21,7 +21,7 @@ func (c *conn) write() {
 		frames, finished := c.out.take()
 		if len(frames) > 0 {
 			if err := c.sendFrames(frames); err != nil {
-				c.drop()
+				c.reset()
 				return
 			}
 			c.out.done(frames)
