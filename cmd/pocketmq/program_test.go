@@ -232,7 +232,7 @@ func TestLoginByCertificate(t *testing.T) { // CONN-16
 	a.issue("server", "a server")
 	a.issue("app", "app")
 	a.issue("stranger", "stranger")
-	other.cert = a.cert // who has its certificate trusts the server, too
+	other.cert = a.cert                           // who has its certificate trusts the server, too
 	for _, suffix := range []string{"", "-key"} { // app's is its own
 		require.NoError(t, os.Rename(other.file("authority"+suffix), other.file("app"+suffix)))
 	}
