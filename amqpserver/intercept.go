@@ -223,6 +223,9 @@ func (c *conn) describeMethod(channel uint16, payload []byte) *Method {
 // delivered may still be settled. The error is ErrNoVHost, or a pocketmq.ErrNotFound
 // if there is no such queue.
 func (s *Server) CancelConsumers(vhost, queue string) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	s.mu.Lock()
 	b := s.vhosts[vhost]
 	s.mu.Unlock()

@@ -14,7 +14,7 @@ import (
 // Option configures a Server. In all options for a limit or a time, 0 is the default,
 // and a value below 0 means that there is none. What an option cannot be is an error of
 // New, which names the option; of an option that is given twice the later one counts,
-// but there can be only one User or VHost of a name.
+// but there can be only one User or VHost of a name. A nil option is ignored.
 type Option func(*config)
 
 // The defaults are RabbitMQ's.
@@ -132,6 +132,8 @@ func VHost(name string, b *pocketmq.Broker) Option {
 
 func addVHost(all map[string]*pocketmq.Broker, name string, b *pocketmq.Broker) error {
 	switch {
+	case name == "":
+		return errors.New("a virtual host needs a name")
 	case b == nil:
 		return fmt.Errorf("the broker of the virtual host %q is nil", name)
 	case all[name] != nil:
@@ -196,7 +198,7 @@ func MaxQueues(n int) Option { return func(c *config) { c.maxQueues = n } }
 func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Logger sets where the server reports what clients did wrong, and what they
-// were not told. The default is silence.
+// were not told. The default, also for nil, is silence.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -62,8 +63,24 @@ func parse(args []string, w io.Writer) (*settings, error) {
 
 // usageError tells what is wrong with the arguments, in a line.
 func usageError(w io.Writer, err error) error {
-	fmt.Fprintf(w, "pocketmq: %v; -h lists all flags\n", err)
+	fmt.Fprintf(w, "pocketmq: %s; -h lists all flags\n", byFlag(err.Error()))
 	return errUsage
+}
+
+var (
+	optionError = regexp.MustCompile(`^amqpserver: (\w+): `)
+	wordInside  = regexp.MustCompile(`\B[A-Z]`)
+)
+
+// byFlag says of a flag what amqpserver says of the option that it sets: they have the
+// same name, but for how it is written.
+func byFlag(text string) string {
+	m := optionError.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	name := strings.ToLower(wordInside.ReplaceAllString(m[1], "-$0"))
+	return "-" + name + ": " + text[len(m[0]):]
 }
 
 // flags returns the flags, which set s.
@@ -110,9 +127,10 @@ func (s *settings) addVHost(name string) error {
 	if name == "" {
 		return errors.New("want a name")
 	}
-	if !slices.Contains(s.vhosts, name) {
-		s.vhosts = append(s.vhosts, name)
+	if slices.Contains(s.vhosts, name) {
+		return fmt.Errorf("there is a virtual host %q already", name)
 	}
+	s.vhosts = append(s.vhosts, name)
 	return nil
 }
 
