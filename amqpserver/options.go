@@ -165,8 +165,10 @@ func HandshakeTimeout(d time.Duration) Option {
 }
 
 // SendTimeout sets for how long a client may take nothing of what is sent to it before
-// its connection is dropped; 30 seconds by default, as RabbitMQ has it. What it must take
-// in this time are 64 KiB, or less if there is less to be sent.
+// its connection is dropped; 30 seconds by default, as in RabbitMQ. What has to get into
+// the buffers of the network in this time are 64 KiB, or less if there is less to be sent:
+// they make room in large steps, so a client that reads some kilobytes a second is
+// dropped, too.
 func SendTimeout(d time.Duration) Option { return func(c *config) { c.sendTimeout = d } }
 
 // ConsumerTimeout sets for how long a delivery may be unsettled before its channel
