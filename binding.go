@@ -141,7 +141,7 @@ func (b *Broker) bind(s *Session, r bindRequest) error {
 // addBinding is bind, up to what the destination gets at once.
 func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	n, err := b.resolve(r)
 	if err != nil {
 		return nil, err
@@ -178,7 +178,7 @@ func (b *Broker) catchUp(n *binding) {
 
 func (b *Broker) unbind(s *Session, r bindRequest) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	n, err := b.resolve(r)
 	if err != nil || !n.source.has(n) {
 		return nil // it is not bound (EXCH-28, QUEUE-15)

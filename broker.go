@@ -18,6 +18,7 @@ type Broker struct {
 	vhost  string
 	log    *slog.Logger
 	events bool      // see Events
+	news   news      // events to be published
 	born   time.Time // see now
 
 	phase    atomic.Int32
@@ -30,7 +31,7 @@ type Broker struct {
 	queues    smap.Map[*queue]
 	entries   entryPool // storage that the queues share
 
-	mu       sync.Mutex // taken before all other locks
+	mu       sync.Mutex // taken before all other locks; see unlock
 	root     *Session
 	sessions map[*Session]struct{} // without root
 	policies policies

@@ -400,8 +400,28 @@ func TestShutdownDoesNotWaitForQueuesWithoutAConsumer(t *testing.T) {
 		send(t, b, "q", "a")
 		err := b.Shutdown(ctx)
 		require.ErrorIs(t, err, pocketmq.ErrMessagesLost)
-		require.EqualError(t, err, "CONNECTION_FORCED - 1 messages in queue 'q' are lost with the broker")
+		require.EqualError(t, err, "CONNECTION_FORCED - 1 message in queue 'q' is lost with the broker")
 	})
+}
+
+// An error of Shutdown says both that its context has ended and that messages are lost.
+func TestShutdownThatHasNoTimeLosesMessages(t *testing.T) {
+	for _, consumed := range []bool{false, true} {
+		bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+			declare(t, b, "q")
+			send(t, b, "q", "a", "b")
+			if consumed { // or else it waits for nothing
+				consume(t, b, "q", pocketmq.Prefetch(1))
+			}
+			ended, cancel := context.WithCancel(ctx)
+			cancel()
+			err := b.Shutdown(ended)
+			require.ErrorIs(t, err, pocketmq.ErrMessagesLost)
+			require.ErrorIs(t, err, context.Canceled)
+			require.ErrorAs(t, err, new(*pocketmq.Error))
+			require.ErrorContains(t, err, "in queue 'q'")
+		})
+	}
 }
 
 func TestShutdownEndsWhenTheLastConsumerLeaves(t *testing.T) {

@@ -18,7 +18,7 @@ func (b *Broker) declareExchange(name, kind string, c exchangeConfig) error {
 		return invalid("MaxDelayed is for exchanges of the type '%s'", DelayedMessage)
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	x, exists := b.exchanges.Load(name)
 	switch {
 	case c.passive && exists:
@@ -65,7 +65,7 @@ func (b *Broker) deleteExchange(name string, c deleteConfig) error {
 		return accessRefused("deletion of system %v not allowed", b.at("exchange", name))
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	x, ok := b.exchanges.Load(name)
 	if !ok {
 		return nil
@@ -101,7 +101,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 	}
 	c.withoutNoType()
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	q, err := b.findQueue(name)
 	switch {
 	case err == nil && q.use():
@@ -129,7 +129,7 @@ func (b *Broker) declareQueue(s *Session, name string, c queueConfig) (*queue, e
 		c.durable = false // its end is its session's (QUEUE-19)
 	}
 	q = newQueue(b, name, c, owner)
-	q.apply(b.policies.match(q.subject()))
+	q.apply(b.policies.match(q.subject()), b.policies.changes)
 	if owner != nil && !owner.own(q) {
 		return nil, errSessionClosed // meanwhile: nobody would delete the queue
 	}
@@ -178,7 +178,7 @@ func (b *Broker) forgetQueue(q *queue, user string) {
 		q.owner.disown(q)
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if current, _ := b.queues.Load(q.name); current == q {
 		b.queues.Delete(q.name)
 	}

@@ -156,6 +156,10 @@ func TestWrongCallsGiveClearErrors(t *testing.T) {
 			_, err := b.Handle(ctx, "q", nothing, pocketmq.Concurrency(0))
 			return err
 		}, pocketmq.ErrInvalid, 502, "Concurrency(0): a handler needs at least one goroutine"},
+		{"notify nobody", func(b *pocketmq.Broker) error {
+			_, err := b.Consume(ctx, "q", pocketmq.Notify(nil))
+			return err
+		}, pocketmq.ErrInvalid, 502, "Notify: the function is nil"},
 		{"negative concurrency", func(b *pocketmq.Broker) error {
 			_, err := b.Handle(ctx, "q", nothing, pocketmq.Concurrency(-1))
 			return err

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/erlang"
@@ -27,32 +28,95 @@ const eventExchange = "amq.rabbitmq.event"
 //   - the package amqpserver opens or closes a connection or channel to it
 //     ("connection.created", "connection.closed", "channel.created", "channel.closed").
 //
-// docs/COMPAT.md has the headers. RabbitMQ has one such exchange, for all its virtual
+// Events are in the order in which they happened. Each is published before the method
+// that causes it returns, unless another goroutine is publishing one just then: that does
+// it next. docs/COMPAT.md has the headers. RabbitMQ has one such exchange, for all its virtual
 // hosts; here each Broker has its own. What ends with the broker is not told. As with
 // other messages that nobody publishes nothing waits for room in the queues: if their
 // policy is Block, events exceed their limit.
 func Events() Option { return func(b *Broker) { b.events = true } }
 
-// event tells what a user has done in the broker, or nobody in particular if user is "".
-func (b *Broker) event(key, user string, fields Table) {
+// news are the events that were noted and are still to be published, in order.
+type news struct {
+	mu      sync.Mutex // nothing is locked while it is held
+	waiting []event
+	telling bool // a goroutine publishes them
+}
+
+type event struct {
+	key string
+	msg *Message
+}
+
+func (n *news) add(e event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.waiting = append(n.waiting, e)
+}
+
+// begin reports whether the caller is to publish what waits: nobody else does.
+func (n *news) begin() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.telling || len(n.waiting) == 0 {
+		return false
+	}
+	n.telling = true
+	return true
+}
+
+// next takes an event out, or ends telling.
+func (n *news) next() (e event, ok bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.waiting) == 0 {
+		n.telling, n.waiting = false, nil
+		return event{}, false
+	}
+	e = n.waiting[0]
+	n.waiting = n.waiting[1:]
+	return e, true
+}
+
+// tellNews publishes the events that were noted. That runs the functions of users, such
+// as those of Notify, so no lock may be held: what happens under Broker.mu is told by
+// Broker.unlock. One goroutine tells all there is, also what others note meanwhile, so
+// that events are in the order in which they happened.
+func (b *Broker) tellNews() {
+	if !b.events || !b.news.begin() {
+		return
+	}
+	for e, ok := b.news.next(); ok; e, ok = b.news.next() {
+		b.tell(eventExchange, e.key, e.msg)
+	}
+}
+
+// unlock unlocks Broker.mu where something may have happened that is told.
+func (b *Broker) unlock() {
+	b.mu.Unlock()
+	b.tellNews()
+}
+
+// note keeps what a user has done in the broker, or nobody in particular if user is "",
+// until tellNews publishes it.
+func (b *Broker) note(key, user string, fields Table) {
 	fields["vhost"] = b.vhost
 	if user != "" {
 		fields["user_who_performed_action"] = user
 	}
-	b.publishEvent(key, fields)
+	b.noteFields(key, fields)
 }
 
-// publishEvent may be called with Broker.mu held, but no other lock, and only if there
-// are events.
-func (b *Broker) publishEvent(key string, fields Table) {
+// noteFields may be called with locks held, and only if there are events.
+func (b *Broker) noteFields(key string, fields Table) {
 	now := time.Now()
 	fields["timestamp_in_ms"] = now.UnixMilli()
-	b.tell(eventExchange, key, &Message{Headers: fields, DeliveryMode: Persistent, Timestamp: now.Truncate(time.Second)})
+	b.news.add(event{key, &Message{Headers: fields, DeliveryMode: Persistent, Timestamp: now.Truncate(time.Second)}})
 }
 
 func (b *Broker) exchangeCreated(x *exchange, user string) {
 	if b.events {
-		b.event("exchange.created", user, Table{
+		b.note("exchange.created", user, Table{
 			"name": x.name, "type": x.kind, "durable": x.durable, "auto_delete": x.autoDelete, "internal": x.internal,
 			"arguments": erlangArguments(x.args), "policy": x.inForce.user.name(),
 		})
@@ -61,7 +125,7 @@ func (b *Broker) exchangeCreated(x *exchange, user string) {
 
 func (b *Broker) exchangeDeleted(x *exchange, user string) {
 	if b.events {
-		b.event("exchange.deleted", user, Table{"name": x.name})
+		b.note("exchange.deleted", user, Table{"name": x.name})
 	}
 }
 
@@ -71,7 +135,7 @@ func (b *Broker) bindingDeleted(n *binding, user string) { b.bindingEvent("bindi
 
 func (b *Broker) bindingEvent(key string, n *binding, user string) {
 	if b.events {
-		b.event(key, user, Table{
+		b.note(key, user, Table{
 			"source_name": n.source.name, "source_kind": "exchange",
 			"destination_name": n.to.name(), "destination_kind": n.to.kind(),
 			"routing_key": n.key, "arguments": erlangArguments(n.args),
@@ -100,12 +164,12 @@ func (b *Broker) queueCreated(q *queue, user string) {
 			fields["owner_pid"] = q.owner.pid()
 		}
 	}
-	b.event("queue.created", user, fields)
+	b.note("queue.created", user, fields)
 }
 
 func (b *Broker) queueDeleted(q *queue, user string) {
 	if b.tellsOf(q) {
-		b.event("queue.deleted", user, Table{"name": q.name})
+		b.note("queue.deleted", user, Table{"name": q.name})
 	}
 }
 
@@ -117,10 +181,11 @@ func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
 	if c.queue.quorum && prefetch == 0 {
 		prefetch = defaultQuorumPrefetch
 	}
-	b.event("consumer.created", c.session.who.user, Table{
+	b.note("consumer.created", c.session.who.user, Table{
 		"consumer_tag": c.tag, "exclusive": cfg.exclusive, "ack_required": !c.autoAck, "channel": c.session.pid(),
 		"queue": c.queue.name, "prefetch_count": int64(prefetch), "arguments": erlangArguments(cfg.args),
 	})
+	b.tellNews()
 }
 
 // defaultQuorumPrefetch is what RabbitMQ takes for no limit in quorum queues.
@@ -139,7 +204,8 @@ func (b *Broker) consumerDeleted(c *Consumer, why error) {
 	case c.queue.log != nil:
 		return // streams do not tell when a channel ends
 	}
-	b.event("consumer.deleted", user, Table{"consumer_tag": c.tag, "channel": c.session.pid(), "queue": c.queue.name})
+	b.note("consumer.deleted", user, Table{"consumer_tag": c.tag, "channel": c.session.pid(), "queue": c.queue.name})
+	b.tellNews()
 }
 
 // policySet tells of a policy or an operator policy.
@@ -153,7 +219,7 @@ func (b *Broker) policySet(p Policy) {
 			definition[key] = n
 		}
 	}
-	b.event("policy.set", inProcess.user, Table{
+	b.note("policy.set", inProcess.user, Table{
 		"name": p.Name, "pattern": p.Pattern, "definition": definition, "priority": int64(p.Priority), "apply-to": string(p.ApplyTo),
 	})
 }
@@ -161,7 +227,7 @@ func (b *Broker) policySet(p Policy) {
 // policyCleared tells of a "policy" or an "operator policy".
 func (b *Broker) policyCleared(noun, name string) {
 	if b.events {
-		b.event(strings.ReplaceAll(noun, " ", ".")+".cleared", inProcess.user, Table{"name": name})
+		b.note(strings.ReplaceAll(noun, " ", ".")+".cleared", inProcess.user, Table{"name": name})
 	}
 }
 
@@ -170,7 +236,8 @@ func (s *Session) event(key string, headers func() Table) {
 	if s.broker.events {
 		fields := headers()
 		fields["pid"] = s.pid()
-		s.broker.publishEvent(key, fields)
+		s.broker.noteFields(key, fields)
+		s.broker.tellNews()
 	}
 }
 

@@ -2,6 +2,7 @@ package pocketmq_test
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"sync"
 	"testing"
@@ -201,5 +202,95 @@ func TestEventsTellOfAllThatHappensAtOnce(t *testing.T) { // XPLUG-15
 		}
 		require.NotZero(t, told["consumer.created"])
 		require.Equal(t, told["consumer.created"]-1, told["consumer.deleted"], "all but that of the events")
+	})
+}
+
+// Those whom an event concerns may use the broker, for it is told without locks.
+func TestEventsAreToldWithoutLocks(t *testing.T) { // XPLUG-15
+	withEvents(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "more")
+		must(t, b.Bind(ctx, "more", "amq.rabbitmq.event", "queue.created"))
+		var c *pocketmq.Consumer
+		notified := 0
+		c = consume(t, b, "more", pocketmq.AutoAck(), pocketmq.Notify(func() {
+			if notified++; notified == 1 {
+				declare(t, b, "declared meanwhile")
+			}
+		}))
+		happened(t, b)
+		_, ok, err := c.TryReceive()
+		must(t, err)
+		require.False(t, ok, "it wants to be notified")
+
+		declare(t, b, "q")
+		keys, headers := happened(t, b)
+		require.Equal(t, []string{"queue.created", "queue.created"}, keys)
+		require.Equal(t, "q", headers[0]["name"])
+		require.Equal(t, "declared meanwhile", headers[1]["name"])
+		require.NotZero(t, notified)
+	})
+}
+
+// handlerFunc is a log's handler that is told of records.
+type handlerFunc func(text string)
+
+func (f handlerFunc) Enabled(context.Context, slog.Level) bool { return true }
+func (f handlerFunc) Handle(_ context.Context, r slog.Record) error {
+	f(r.Message)
+	return nil
+}
+func (f handlerFunc) WithAttrs([]slog.Attr) slog.Handler { return f }
+func (f handlerFunc) WithGroup(string) slog.Handler      { return f }
+
+// What is logged of an event that dies is logged without locks.
+func TestALogsHandlerMayUseTheBroker(t *testing.T) { // DLX-14
+	synctest.Test(t, func(t *testing.T) {
+		var b *pocketmq.Broker
+		var logged []string
+		b = newBroker(t, pocketmq.Events(), pocketmq.Logger(slog.New(handlerFunc(func(text string) {
+			if logged = append(logged, text); len(logged) == 1 {
+				declare(t, b, "declared meanwhile")
+			}
+		}))))
+		declare(t, b, "events", pocketmq.MessageTTL(0), pocketmq.DeadLetter(""), pocketmq.DeadLetterRoutingKey("events"))
+		must(t, b.Bind(ctx, "events", "amq.rabbitmq.event", "queue.*"))
+		declare(t, b, "q")
+		_, exists := b.Stats().Queue("declared meanwhile")
+		require.True(t, exists)
+		const circle = "dead letter dropped: it would go round in circles"
+		require.Equal(t, []string{circle, circle}, logged)
+	})
+}
+
+// A log's handler, or whoever is notified, may change the policies of which it hears.
+func TestPoliciesChangeWithoutLocks(t *testing.T) { // POL-9
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		limit := func(name string, n int) {
+			must(t, b.SetPolicy(pocketmq.Policy{Name: name, Pattern: "^q", Priority: n, Definition: pocketmq.Table{
+				"max-length": n, "overflow": "drop-head", "dead-letter-exchange": "amq.fanout",
+			}}))
+		}
+		names := []string{"q1", "q2", "q3", "q4", "q5", "q6"}
+		for _, name := range names {
+			declare(t, b, name)
+			send(t, b, name, "1", "2", "3", "4")
+		}
+		bound(t, b, "amq.fanout", "letters")
+		notified := 0
+		c := consume(t, b, "letters", pocketmq.Notify(func() {
+			if notified++; notified == 1 {
+				limit("later", 2)
+			}
+		}))
+		_, ok, err := c.TryReceive()
+		must(t, err)
+		require.False(t, ok, "it wants to be notified")
+		limit("first", 1) // while it reaches one queue after the other, the later one overtakes it
+		require.NotZero(t, notified)
+		for _, name := range names {
+			q, _ := b.Stats().Queue(name)
+			require.Equal(t, "later", q.Policy)
+			require.Equal(t, 2, q.MaxLength)
+		}
 	})
 }

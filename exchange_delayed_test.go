@@ -351,7 +351,7 @@ func TestClosingLosesDelayedMessagesAndSaysSo(t *testing.T) {
 		must(t, b.Publish(ctx, "late", "q", delayed(t, "a", time.Hour)))
 		err := b.Shutdown(ctx)
 		require.ErrorIs(t, err, pocketmq.ErrMessagesLost)
-		require.EqualError(t, err, "CONNECTION_FORCED - 1 messages that exchange 'late' delays are lost with the broker")
+		require.EqualError(t, err, "CONNECTION_FORCED - 1 message that exchange 'late' delays is lost with the broker")
 		require.Equal(t, []string{"level=WARN msg=\"closing the broker loses delayed messages\" exchange=late messages=1\n"}, log.read())
 		sleep(2 * time.Hour)
 	})

@@ -2,6 +2,9 @@ package pocketmq
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -17,12 +20,18 @@ var openers = struct {
 
 // Register makes Open use an Opener for the URLs of a scheme. Packages call it
 // when they are initialised: importing github.com/pocketmq/pocketmq/rabbitmq
-// registers amqp and amqps. It panics if the scheme is registered already.
+// registers amqp and amqps. It panics if the scheme is empty or is registered already,
+// or the Opener is nil. Schemes have no capital letters.
 func Register(scheme string, open Opener) {
 	openers.Lock()
 	defer openers.Unlock()
-	if scheme == "" || open == nil || openers.byScheme[scheme] != nil {
-		panic("pocketmq: Register: nothing to register, or registered before: scheme '" + scheme + "'")
+	switch {
+	case scheme == "" || scheme != strings.ToLower(scheme):
+		panic(fmt.Sprintf("pocketmq: Register: the scheme %q is empty or has capital letters", scheme))
+	case open == nil:
+		panic(fmt.Sprintf("pocketmq: Register: the Opener of the scheme %q is nil", scheme))
+	case openers.byScheme[scheme] != nil:
+		panic(fmt.Sprintf("pocketmq: Register: the scheme %q is registered already", scheme))
 	}
 	openers.byScheme[scheme] = open
 }
@@ -38,9 +47,16 @@ func Register(scheme string, open Opener) {
 // of them and ends, with the messages in it, when the last has closed. Names are
 // those of the process: libraries and tests should choose theirs with care.
 //
-// The clients have, besides the methods of Client, a method
-// Shutdown(context.Context) error, which ends them gently. Errors are ErrInvalid
-// for a URL that cannot be right, or the Opener's.
+// The client of a mem URL without a name is a *Broker, and that of an amqp URL a
+// *rabbitmq.Client, whose Dial says what the URL may have in its query; a mem URL has
+// none. All of these, also those with a name, have a method Shutdown, which ends them
+// gently:
+//
+//	if s, ok := client.(interface{ Shutdown(context.Context) error }); ok {
+//		err = s.Shutdown(ctx)
+//	}
+//
+// Errors are ErrInvalid for a URL that cannot be right, or the Opener's.
 func Open(ctx context.Context, url string) (Client, error) {
 	if ctx == nil {
 		return nil, errNilContext
@@ -49,14 +65,17 @@ func Open(ctx context.Context, url string) (Client, error) {
 	if !ok {
 		return nil, invalid("Open: the URL has no scheme, such as mem://")
 	}
+	scheme = strings.ToLower(scheme)
 	openers.Lock()
-	open := openers.byScheme[strings.ToLower(scheme)]
+	open, known := openers.byScheme[scheme], slices.Sorted(maps.Keys(openers.byScheme))
 	openers.Unlock()
-	if open == nil {
-		return nil, invalid("Open: there is nobody to open %s URLs; is the import of a package missing, such as "+
-			"github.com/pocketmq/pocketmq/rabbitmq?", scheme)
+	switch {
+	case open != nil:
+		return open(ctx, url)
+	case scheme == "amqp" || scheme == "amqps":
+		return nil, invalid("Open: %s URLs need the package github.com/pocketmq/pocketmq/rabbitmq to be imported", scheme)
 	}
-	return open(ctx, url)
+	return nil, invalid("Open: the scheme %.20q is unknown; known are %s", scheme, strings.Join(known, ", "))
 }
 
 // memories are the brokers that mem:// URLs with a name share.

@@ -80,16 +80,27 @@ func TestURLsThatAreWrong(t *testing.T) {
 		assert.ErrorIs(t, err, pocketmq.ErrInvalid, url)
 		assert.NotContains(t, err.Error(), "secret")
 	}
+	_, err := pocketmq.Open(ctx, "http://localhost")
+	assert.ErrorContains(t, err, `Open: the scheme "http" is unknown; known are mem`)
+	assert.NotContains(t, err.Error(), "import")
+	_, err = pocketmq.Open(ctx, "AMQPS://localhost")
+	assert.ErrorContains(t, err, "Open: amqps URLs need the package github.com/pocketmq/pocketmq/rabbitmq to be imported")
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	_, err := pocketmq.Open(ended, "mem://")
+	_, err = pocketmq.Open(ended, "mem://")
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
 func TestRegister(t *testing.T) {
-	assert.Panics(t, func() { pocketmq.Register("mem", nil) })
 	opener := func(context.Context, string) (pocketmq.Client, error) { return pocketmq.New(), nil }
-	assert.Panics(t, func() { pocketmq.Register("mem", opener) })
+	panics := func(want, scheme string, open pocketmq.Opener) {
+		t.Helper()
+		assert.PanicsWithValue(t, "pocketmq: Register: the "+want, func() { pocketmq.Register(scheme, open) })
+	}
+	panics(`Opener of the scheme "mem" is nil`, "mem", nil)
+	panics(`scheme "mem" is registered already`, "mem", opener)
+	panics(`scheme "" is empty or has capital letters`, "", opener)
+	panics(`scheme "Mem" is empty or has capital letters`, "Mem", opener)
 	pocketmq.Register("test-register", opener)
 	open(t, "test-register://x")
 }

@@ -1,6 +1,7 @@
 package pocketmq
 
 import (
+	"cmp"
 	"fmt"
 	"log/slog"
 	"math"
@@ -17,12 +18,13 @@ const DefaultMaxLength = 65536
 // default is its concurrency: each of its workers holds one message.
 const DefaultPrefetch = 256
 
-// Option configures a Broker.
+// Option configures a Broker. As everywhere in these packages a nil option is ignored, so
+// that one may depend on a condition.
 type Option func(*Broker)
 
 // Logger sets where the broker reports what nobody is told otherwise: handlers
 // that failed or panicked, what Close and Shutdown wait for, and what is lost with
-// the broker. The default is silence.
+// the broker. The default, also for nil, is silence.
 func Logger(l *slog.Logger) Option {
 	return func(b *Broker) {
 		if l != nil {
@@ -32,8 +34,8 @@ func Logger(l *slog.Logger) Option {
 }
 
 // VHost sets the name of the virtual host that error texts speak of; "/" by
-// default. A Broker is one virtual host.
-func VHost(name string) Option { return func(b *Broker) { b.vhost = name } }
+// default, and for "". A Broker is one virtual host.
+func VHost(name string) Option { return func(b *Broker) { b.vhost = cmp.Or(name, "/") } }
 
 // ExchangeOption configures DeclareExchange.
 type ExchangeOption interface{ exchange(*exchangeConfig) }
@@ -444,9 +446,18 @@ func Concurrency(n int) ConsumeOption {
 
 // Notify has f called whenever there may be something for TryReceive after it
 // found nothing, and when the consumer ends. It is for those who serve many
-// consumers in one goroutine. f runs in the goroutine that publishes or settles:
-// it must not block, and not use the broker.
-func Notify(f func()) ConsumeOption { return consumeOption(func(c *consumeConfig) { c.notify = f }) }
+// consumers in one goroutine. f runs in the goroutine that publishes, settles, or does
+// what there are Events of, while it holds no lock of the broker: f must not block, and
+// what it takes is that goroutine's time. It may use the broker, but what it publishes,
+// receives or settles may have f called again.
+func Notify(f func()) ConsumeOption {
+	return consumeOption(func(c *consumeConfig) {
+		if f == nil {
+			c.err = invalid("Notify: the function is nil")
+		}
+		c.notify = f
+	})
+}
 
 // SessionOption configures a Session.
 type SessionOption func(*Session)

@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 )
 
 // Policy is what queues and exchanges do whose names match it, beside what their
@@ -110,29 +109,33 @@ func (b *Broker) changePolicies(change func() error) error {
 	if b.root == nil {
 		return errNotMade
 	}
-	b.policies.mu.Lock() // one after the other, until the queues know
-	defer b.policies.mu.Unlock()
+	queues, changes, err := b.matchAfter(change)
+	for q, f := range queues {
+		q.apply(f, changes)
+	}
+	return err
+}
+
+// matchAfter changes the policies, applies them to the exchanges, and returns what is
+// in force for the queues after so many changes.
+func (b *Broker) matchAfter(change func() error) (queues map[*queue]inForce, changes uint64, err error) {
 	b.mu.Lock()
+	defer b.unlock()
 	if b.phase.Load() == closed {
-		b.mu.Unlock()
-		return errBrokerClosed
+		return nil, 0, errBrokerClosed
 	}
 	if err := change(); err != nil {
-		b.mu.Unlock()
-		return err
+		return nil, 0, err
 	}
+	b.policies.changes++
 	for _, x := range b.exchanges.All() {
 		x.apply(b.policies.match(x.subject()))
 	}
-	queues := map[*queue]inForce{}
+	queues = map[*queue]inForce{}
 	for _, q := range b.queues.All() {
 		queues[q] = b.policies.match(q.subject())
 	}
-	b.mu.Unlock()
-	for q, f := range queues {
-		q.apply(f)
-	}
-	return nil
+	return queues, b.policies.changes, nil
 }
 
 func (b *Broker) listPolicies(set *policySet) []Policy {
@@ -228,7 +231,7 @@ func (set policySet) list() []Policy {
 
 // policies are those of a broker. Broker.mu guards them.
 type policies struct {
-	mu             sync.Mutex // taken before all other locks; held while policies change
+	changes        uint64 // so far
 	user, operator policySet
 }
 

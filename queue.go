@@ -55,6 +55,7 @@ type queue struct {
 	plain     bool              // settings.plain()
 	settings  *settings         // what is in force; see apply
 	policies  inForce
+	changes   uint64 // of policies, before these were in force
 	consumers []*Consumer
 	waiters   []*waiter // publishers that wait for room, in order
 	rejected  uint64    // messages refused because the queue was full

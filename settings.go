@@ -165,10 +165,15 @@ var queueGroups = map[queueTypes]ApplyTo{
 }
 
 // apply puts policies into force, at once: a lower limit trims the queue now, while
-// a new TTL is for the messages that come in from now on (POL-9, POL-11).
-func (q *queue) apply(f inForce) {
+// a new TTL is for the messages that come in from now on (POL-9, POL-11). They are those
+// after a number of changes; what a later change has applied stays.
+func (q *queue) apply(f inForce, changes uint64) {
 	q.lock()
 	defer q.unlock()
+	if changes < q.changes {
+		return
+	}
+	q.changes = changes
 	if q.gone != nil || f == q.policies {
 		return
 	}

@@ -3,6 +3,7 @@ package pocketmq
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -14,9 +15,9 @@ import (
 // Close does. Give ctx a time limit: a message that is never acked or always
 // fails keeps Shutdown waiting. If that takes long it logs for which queues.
 //
-// The error is that of ctx if it came first, or ErrMessagesLost if messages wait
-// in queues that nobody consumes from, or are delayed by an exchange: Shutdown does
-// not wait for these to become due.
+// The error is that of ctx if it came first, ErrMessagesLost if messages are lost, or
+// both (see errors.Is). Messages are also lost that wait in queues that nobody consumes
+// from, or are delayed by an exchange: Shutdown does not wait for these to become due.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	if b.root == nil {
 		return errNotMade
@@ -30,10 +31,13 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	b.startDraining()
 	err := b.drain(ctx)
 	lost := b.close()
-	if err == nil {
-		err = lost
+	switch {
+	case lost == nil:
+		return err
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w: %w", lost, ctx.Err())
 	}
-	return err
+	return lost
 }
 
 // checkNoHandler refuses the context of a handler.
@@ -47,9 +51,10 @@ func (b *Broker) checkNoHandler(ctx context.Context) error {
 // startDraining lets the publishers go that wait for room, but for handlers, and
 // makes the queues report what Shutdown waits for.
 func (b *Broker) startDraining() {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.phase.CompareAndSwap(open, draining) {
+	b.mu.Lock() // whoever declares a queue afterwards sees the phase
+	first := b.phase.CompareAndSwap(open, draining)
+	b.mu.Unlock()
+	if !first {
 		return // another Shutdown did, or Close was called
 	}
 	close(b.draining)
@@ -164,10 +169,25 @@ func (b *Broker) endQueues() (lost error) {
 		}
 		b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
 		if lost == nil {
-			lost = newError(ErrMessagesLost, CodeConnectionForced, "%d messages in queue '%s' are lost with the broker", n, q.name)
+			lost = newError(ErrMessagesLost, CodeConnectionForced, "%s in queue '%s' %s lost with the broker", counted(n), q.name, are(n))
 		}
 	}
 	return lost
+}
+
+// counted is a number of messages in words, and are the verb for it.
+func counted(n int) string {
+	if n == 1 {
+		return "1 message"
+	}
+	return fmt.Sprintf("%d messages", n)
+}
+
+func are(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
 }
 
 // endDelays is endQueues for the messages that exchanges hold back.
@@ -182,7 +202,7 @@ func (b *Broker) endDelays() (lost error) {
 			continue
 		}
 		b.log.Warn("closing the broker loses delayed messages", "exchange", x.name, "messages", n)
-		lost = cmp.Or(lost, error(newError(ErrMessagesLost, CodeConnectionForced, "%d messages that exchange '%s' delays are lost with the broker", n, x.name)))
+		lost = cmp.Or(lost, error(newError(ErrMessagesLost, CodeConnectionForced, "%s that exchange '%s' delays %s lost with the broker", counted(n), x.name, are(n))))
 	}
 	return lost
 }

@@ -19,6 +19,9 @@ var (
 // connection.update-secret. If an option is wrong the error names it, and nothing has
 // changed.
 func (s *Server) SetUser(name, password string, opts ...UserOption) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	u, err := newUser(name, password, opts)
 	if err != nil {
 		return fmt.Errorf("amqpserver: SetUser: %w", err)
@@ -32,6 +35,9 @@ func (s *Server) SetUser(name, password string, opts ...UserOption) error {
 // DeleteUser removes a user, and closes the user's connections (320
 // CONNECTION_FORCED). It does not wait for the clients to answer.
 func (s *Server) DeleteUser(name string) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	s.mu.Lock()
 	_, known := s.users[name]
 	delete(s.users, name)
@@ -49,6 +55,9 @@ func (s *Server) DeleteUser(name string) error {
 // AddVHost serves a further broker, as the option VHost does. It fails if there is a
 // virtual host of this name.
 func (s *Server) AddVHost(name string, b *pocketmq.Broker) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := addVHost(s.vhosts, name, b); err != nil {
@@ -61,6 +70,9 @@ func (s *Server) AddVHost(name string, b *pocketmq.Broker) error {
 // CONNECTION_FORCED). It does not wait for the clients to answer. Its broker stays
 // the caller's, with all that is in it but what is exclusively the connections'.
 func (s *Server) DeleteVHost(name string) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	s.mu.Lock()
 	_, known := s.vhosts[name]
 	delete(s.vhosts, name)

@@ -9,7 +9,7 @@ import (
 )
 
 // ahead is what a connection has read while its reader waited: for room in a
-// queue, or for the end of an alarm. To read on is the only way to notice that the
+// queue or for answers, or for the end of an alarm. To read on is the only way to notice that the
 // peer is gone, and the acks it sends may be what makes room.
 //
 // A goroutine does it, from readAhead until stopReadingAhead. In between the reader
@@ -89,6 +89,7 @@ func (a *ahead) end(c *conn, err error) {
 	a.err = err
 	if a.lost = !errors.As(err, &frame); a.lost {
 		c.cancel()
+		c.out.release()
 	}
 }
 

@@ -158,7 +158,6 @@ func (m *memory) check(s *Server) {
 		return
 	}
 	m.watching = true
-	s.log.Warn("publishers are blocked", "reason", lowMemory, "limit", s.memoryLimit)
 	s.alarms.raise(lowMemory)
 	s.background.Go(func() { m.watch(s) })
 }
@@ -168,6 +167,7 @@ const memoryInterval = 200 * time.Millisecond
 
 // watch ends the alarm when memory is free again.
 func (m *memory) watch(s *Server) {
+	s.log.Warn("publishers are blocked", "reason", lowMemory, "limit", s.memoryLimit)
 	t := time.NewTicker(memoryInterval)
 	defer t.Stop()
 	for {

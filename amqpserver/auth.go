@@ -13,20 +13,6 @@ import (
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
-// user is a user of the server. It does not change.
-type user struct {
-	name, password string
-	tags           []string
-	loopbackOnly   bool
-	maxConnections int                    // 0 = any number
-	maxChannels    int                    // of all connections; 0 = any number
-	permissions    map[string]permissions // by virtual host; nil = everything everywhere
-	topics         map[topicResource]topicPermissions
-	err            error // the first of its options that was wrong
-}
-
-func (u *user) hasTag(tag string) bool { return slices.Contains(u.tags, tag) }
-
 // errSilent ends a handshake that failed in a way of which the client is told
 // nothing: the connection is dropped after a while.
 var errSilent = errors.New("the handshake failed")

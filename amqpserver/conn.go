@@ -23,6 +23,7 @@ type conn struct {
 	connectedAt time.Time
 	out         output
 	ready       ready
+	stall       stall
 
 	ctx    waitContext // ends when the connection is forced to close or dropped
 	cancel context.CancelFunc
@@ -170,15 +171,25 @@ func (c *conn) run() error {
 			c.left = c.left[:0]
 		}
 		if c.out.isFull() {
-			c.out.waitForRoom()
+			c.waitForRoom()
 		}
 	}
 }
 
+// waitForRoom waits until the client has taken some of what there is to send, or is gone.
+func (c *conn) waitForRoom() {
+	c.readAhead(false)
+	defer c.stopReadingAhead()
+	c.out.waitForRoom()
+}
+
 // reason is why the connection ends: the peer is gone, if what failed was to wait
-// for its sake.
+// for its sake, or does not read.
 func (c *conn) reason(err error) error {
-	if c.ahead.lost && errors.Is(err, context.Canceled) {
+	switch {
+	case c.stall.over.Load():
+		return errStalled
+	case c.ahead.lost && errors.Is(err, context.Canceled):
 		return c.ahead.err
 	}
 	return err

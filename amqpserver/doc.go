@@ -17,6 +17,7 @@
 // other and appends the answers to the connection's output, which its writer
 // sends; the writer also fetches the deliveries, as many as the peer is ready to
 // read. So a peer that does not read costs a bounded amount of memory. A third
-// one reads on while the reader waits for room in a queue or for the end of an
-// alarm, so that a peer that is gone is noticed.
+// one reads on while the reader waits for room in a queue or in the output, or for
+// the end of an alarm, so that a peer that is gone is noticed. One that takes nothing
+// of what is sent to it is dropped after SendTimeout.
 package amqpserver

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"runtime"
 	"strings"
@@ -137,6 +138,97 @@ func TestClientThatNeverReadsItsAnswers(t *testing.T) {
 		s.wellServed(t)
 		require.NoError(t, c.nc.Close())
 	})
+}
+
+// pileUp makes the server send more than it can to a client that does not read: answers
+// until it handles nothing more.
+func (c *client) pileUp(s *server) {
+	c.t.Helper()
+	m := publishFrames(1, &wire.BasicPublish{RoutingKey: "nowhere", Mandatory: true}, &wire.Properties{}, strings.Repeat("x", 4000))
+	for handled := true; handled; {
+		before, _ := s.broker.Stats().Exchange("")
+		for range 5 {
+			c.write(m)
+		}
+		synctest.Wait()
+		after, _ := s.broker.Stats().Exchange("")
+		handled = after.Published == before.Published+5
+	}
+}
+
+func TestClientThatTakesNothingIsDropped(t *testing.T) {
+	for name, send := range map[string]func(c *client, s *server){
+		"answers": (*client).pileUp,
+		"deliveries": func(c *client, _ *server) {
+			q := c.declare()
+			for range 300 {
+				c.publish(1, "", q, strings.Repeat("x", 1000))
+			}
+			call[*wire.BasicQosOk](c, 1, &wire.BasicQos{})
+			c.send(1, &wire.BasicConsume{Queue: q})
+		},
+	} {
+		for _, timeout := range []time.Duration{0, time.Minute, -1} {
+			t.Run(fmt.Sprint(name, timeout), func(t *testing.T) {
+				var log strings.Builder
+				bubble(t, func(t *testing.T, s *server) {
+					c := s.connect(t)
+					c.tune = func(ok *wire.ConnectionTuneOk) { ok.Heartbeat = 20 }
+					c.handshake()
+					c.openChannel(1)
+					send(c, s)
+					began := time.Now()
+					for time.Since(began) < 2*time.Minute && len(s.Connections()) > 0 {
+						time.Sleep(10 * time.Second)
+						_, _ = c.nc.Write(wire.AppendHeartbeat(nil))
+						synctest.Wait()
+					}
+					switch took := time.Since(began); timeout {
+					case 0:
+						require.Equal(t, 30*time.Second, took)
+					case -1:
+						require.Equal(t, 2*time.Minute, took)
+						require.NoError(t, c.nc.Close())
+						return
+					default:
+						require.Equal(t, timeout, took)
+					}
+					require.Contains(t, log.String(), "the client did not take what was sent to it")
+				}, amqpserver.SendTimeout(timeout), amqpserver.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+			})
+		}
+	}
+}
+
+// A client that reads slowly is served for as long as it takes.
+func TestClientThatReadsSlowly(t *testing.T) {
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.pileUp(s)
+		require.NoError(t, c.nc.SetReadDeadline(time.Time{}))
+		for range 120 {
+			time.Sleep(20 * time.Second)
+			_, err := io.CopyN(io.Discard, c.nc, 64<<10)
+			require.NoError(t, err)
+		}
+		require.NoError(t, c.nc.Close())
+	})
+}
+
+// That a client is gone is noticed also while so much waits to be sent to it that nothing
+// is read: it sends nothing any more.
+func TestSilentClientThatTakesNothing(t *testing.T) { // CONN-74
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.connect(t)
+		c.tune = func(ok *wire.ConnectionTuneOk) { ok.Heartbeat = 10 }
+		c.handshake()
+		c.openChannel(1)
+		c.pileUp(s)
+		time.Sleep(19 * time.Second)
+		require.Len(t, s.Connections(), 1)
+		time.Sleep(16 * time.Second) // five of them for what could still be sent
+		require.Empty(t, s.Connections())
+	}, amqpserver.SendTimeout(-1))
 }
 
 // Whatever a message has in it, a client gets all of its frames.

@@ -111,8 +111,7 @@ func (c *conn) sendFrames(frames []byte) error {
 	if see := c.server.interceptor.Load(); see != nil && frames[0] <= wire.FrameHeartbeat {
 		return c.sendIntercepted(*see, frames)
 	}
-	_, err := c.nc.Write(frames)
-	return err
+	return c.transmit(frames)
 }
 
 // sendIntercepted sends frames method by method, each after it was shown.
@@ -126,7 +125,7 @@ func (c *conn) sendIntercepted(see func(*Method) error, frames []byte) error {
 		}
 		switch {
 		case err == nil:
-			if _, err := c.nc.Write(unit); err != nil {
+			if err := c.transmit(unit); err != nil {
 				return err
 			}
 		case errors.Is(err, Drop):
@@ -224,6 +223,9 @@ func (c *conn) describeMethod(channel uint16, payload []byte) *Method {
 // delivered may still be settled. The error is ErrNoVHost, or a pocketmq.ErrNotFound
 // if there is no such queue.
 func (s *Server) CancelConsumers(vhost, queue string) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	s.mu.Lock()
 	b := s.vhosts[vhost]
 	s.mu.Unlock()

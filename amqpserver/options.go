@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq"
@@ -14,7 +13,7 @@ import (
 // Option configures a Server. In all options for a limit or a time, 0 is the default,
 // and a value below 0 means that there is none. What an option cannot be is an error of
 // New, which names the option; of an option that is given twice the later one counts,
-// but there can be only one User or VHost of a name.
+// but there can be only one User or VHost of a name. A nil option is ignored.
 type Option func(*config)
 
 // The defaults are RabbitMQ's.
@@ -23,6 +22,7 @@ const (
 	defaultChannelMax       = 2047
 	defaultHeartbeat        = 60 * time.Second
 	defaultHandshakeTimeout = 10 * time.Second
+	defaultSendTimeout      = 30 * time.Second
 )
 
 // config is what the options set; when they are complete, 0 is no limit.
@@ -34,6 +34,7 @@ type config struct {
 	channelMax       int
 	heartbeat        time.Duration
 	handshakeTimeout time.Duration
+	sendTimeout      time.Duration
 	consumerTimeout  time.Duration
 	maxMessageSize   int64
 	maxConnections   int
@@ -98,6 +99,7 @@ func (c *config) setLimits() {
 	setLimit(&c.channelMax, defaultChannelMax)
 	setLimit(&c.heartbeat, defaultHeartbeat)
 	setLimit(&c.handshakeTimeout, defaultHandshakeTimeout)
+	setLimit(&c.sendTimeout, defaultSendTimeout)
 	setLimit(&c.consumerTimeout, c.compat.consumerTimeout())
 	setLimit(&c.maxMessageSize, c.compat.maxMessageSize())
 	setLimit(&c.maxConnections, 0)
@@ -129,6 +131,8 @@ func VHost(name string, b *pocketmq.Broker) Option {
 
 func addVHost(all map[string]*pocketmq.Broker, name string, b *pocketmq.Broker) error {
 	switch {
+	case name == "":
+		return errors.New("a virtual host needs a name")
 	case b == nil:
 		return fmt.Errorf("the broker of the virtual host %q is nil", name)
 	case all[name] != nil:
@@ -159,6 +163,13 @@ func HandshakeTimeout(d time.Duration) Option {
 	return func(c *config) { c.handshakeTimeout = d }
 }
 
+// SendTimeout sets for how long a client may take nothing of what is sent to it before
+// its connection is dropped; 30 seconds by default, as in RabbitMQ. What has to get into
+// the buffers of the network in this time are 64 KiB, or less if there is less to be sent:
+// they make room in large steps, so a client that reads some kilobytes a second is
+// dropped, too.
+func SendTimeout(d time.Duration) Option { return func(c *config) { c.sendTimeout = d } }
+
 // ConsumerTimeout sets for how long a delivery may be unsettled before its channel
 // is closed (406 PRECONDITION_FAILED). Like RabbitMQ the server looks only once a
 // minute. The default is that of the RabbitMQ the server behaves like: half an hour,
@@ -188,7 +199,7 @@ func MaxQueues(n int) Option { return func(c *config) { c.maxQueues = n } }
 func MemoryLimit(bytes int64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // Logger sets where the server reports what clients did wrong, and what they
-// were not told. The default is silence.
+// were not told. The default, also for nil, is silence.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l != nil {
@@ -213,89 +224,5 @@ func User(name, password string, opts ...UserOption) Option {
 		default:
 			c.users[name] = u
 		}
-	}
-}
-
-func newUser(name, password string, opts []UserOption) (*user, error) {
-	u := &user{name: name, password: password}
-	for _, o := range opts {
-		if o != nil {
-			o(u)
-		}
-	}
-	if name == "" {
-		return nil, errors.New("a user needs a name")
-	}
-	if u.err != nil {
-		return nil, fmt.Errorf("%q: %w", name, u.err)
-	}
-	setLimit(&u.maxConnections, 0)
-	setLimit(&u.maxChannels, 0)
-	return u, nil
-}
-
-// wrong notes what is wrong with an option of the user's.
-func (u *user) wrong(option string, err error) {
-	if u.err == nil {
-		u.err = fmt.Errorf("%s: %w", option, err)
-	}
-}
-
-// UserOption configures a User, or a user that SetUser adds. What is said of Option
-// about 0 and about errors holds for it, too.
-type UserOption func(*user)
-
-// Tags sets a user's tags. To AMQP only impersonator means something: its
-// user-id property may be any name. A management interface may know others.
-func Tags(tags ...string) UserOption {
-	return func(u *user) { u.tags = slices.Clone(tags) }
-}
-
-// LoopbackOnly refuses the user's logins from other machines.
-func LoopbackOnly() UserOption { return func(u *user) { u.loopbackOnly = true } }
-
-// UserMaxConnections sets how many open connections the user may have; any number by
-// default.
-func UserMaxConnections(n int) UserOption { return func(u *user) { u.maxConnections = n } }
-
-// UserMaxChannels sets how many channels the user may have open, in all connections
-// together; any number by default.
-func UserMaxChannels(n int) UserOption { return func(u *user) { u.maxChannels = n } }
-
-// Permissions lets a user do in a virtual host what the three regular
-// expressions say of the names of exchanges and queues: whether they may be
-// declared and deleted, written to, and read from. A pattern may match any part
-// of a name; "" matches none. A user with a Permissions option has no access to
-// virtual hosts that are not named in one. They may be added later, so a name that
-// no virtual host has is no error.
-func Permissions(vhost, configure, write, read string) UserOption {
-	return func(u *user) {
-		p, err := newPermissions(configure, write, read)
-		if err != nil {
-			u.wrong("Permissions", err)
-			return
-		}
-		if u.permissions == nil {
-			u.permissions = map[string]permissions{}
-		}
-		u.permissions[vhost] = p
-	}
-}
-
-// TopicPermissions limits a user further in what routing keys to publish with to
-// a topic exchange, and what keys to bind from it with. The expressions may
-// contain {username} and {vhost}. Where none is given for an exchange there is
-// no limit.
-func TopicPermissions(vhost, exchange, write, read string) UserOption {
-	return func(u *user) {
-		p, err := newTopicPermissions(u.expand(write, vhost), u.expand(read, vhost))
-		if err != nil {
-			u.wrong("TopicPermissions", err)
-			return
-		}
-		if u.topics == nil {
-			u.topics = map[topicResource]topicPermissions{}
-		}
-		u.topics[topicResource{vhost, exchange}] = p
 	}
 }

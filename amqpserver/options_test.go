@@ -1,6 +1,8 @@
 package amqpserver_test
 
 import (
+	"io"
+	"net"
 	"testing"
 	"time"
 
@@ -8,6 +10,7 @@ import (
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/amqpserver"
+	"github.com/pocketmq/pocketmq/internal/memconn"
 	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
@@ -23,6 +26,7 @@ func TestWrongOptions(t *testing.T) {
 		"Heartbeat: 24h0m0s is more than AMQP can tell (65535s)":                       amqpserver.Heartbeat(24 * time.Hour),
 		"MaxMessageSize: 536870913 is more than RabbitMQ allows (536870912)":           amqpserver.MaxMessageSize(512<<20 + 1),
 		`VHost: there is a virtual host "/" already`:                                   amqpserver.VHost("/", b),
+		"VHost: a virtual host needs a name":                                           amqpserver.VHost("", b),
 		`VHost: the broker of the virtual host "v" is nil`:                             amqpserver.VHost("v", nil),
 		"User: a user needs a name":                                                    amqpserver.User("", "p"),
 		"User: \"u\": Permissions: error parsing regexp: missing closing ): `(`":       amqpserver.User("u", "p", amqpserver.Permissions("/", "", "", "(")),
@@ -43,6 +47,30 @@ func TestWrongOptions(t *testing.T) {
 	require.ErrorContains(t, s.AddVHost("/", b), "amqpserver: AddVHost: ")
 	require.EqualError(t, s.Serve(nil), "amqpserver: Serve: the listener is nil")
 	require.EqualError(t, s.ServeConn(nil), "amqpserver: ServeConn: the connection is nil")
+}
+
+// A Server that New has not made serves nobody, and says so.
+func TestServerThatWasNotMade(t *testing.T) {
+	var s amqpserver.Server
+	b := pocketmq.New()
+	defer b.Close()
+	client, nc := net.Pipe()
+	l := memconn.Listen()
+	for name, err := range map[string]error{
+		"Serve": s.Serve(l), "ServeConn": s.ServeConn(nc), "Shutdown": s.Shutdown(t.Context()),
+		"SetUser": s.SetUser("u", "p"), "DeleteUser": s.DeleteUser("u"),
+		"AddVHost": s.AddVHost("v", b), "DeleteVHost": s.DeleteVHost("v"), "CancelConsumers": s.CancelConsumers("/", "q"),
+	} {
+		require.EqualError(t, err, "amqpserver: the server was not made with New", name)
+	}
+	_, err := client.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF, "it is closed")
+	_, err = l.Dial("", "")
+	require.Error(t, err, "it is closed")
+	require.ErrorIs(t, s.CloseConnection("c", "because"), amqpserver.ErrNoConnection)
+	require.Empty(t, s.Connections())
+	s.DropConnections()
+	require.NoError(t, s.Close())
 }
 
 func TestZeroIsTheDefaultAndLessIsNone(t *testing.T) {

@@ -22,8 +22,11 @@ var ErrServerClosed = errors.New("amqpserver: server closed")
 // that name.
 var ErrNoConnection = errors.New("amqpserver: no such connection")
 
-// Server serves AMQP connections. Make it with New. All methods may be called
-// from any goroutine.
+var errNotMade = errors.New("amqpserver: the server was not made with New")
+
+// Server serves AMQP connections. Make it with New: one that was not has no users and no
+// virtual hosts, and its methods return an error that says so, but for Close, which has
+// nothing to do. All methods may be called from any goroutine.
 type Server struct {
 	*config
 	alarms      alarms
@@ -65,9 +68,9 @@ func (s *Server) Serve(l net.Listener) error {
 	if l == nil {
 		return errors.New("amqpserver: Serve: the listener is nil")
 	}
-	if !s.addListener(l) {
+	if err := s.addListener(l); err != nil {
 		_ = l.Close()
-		return ErrServerClosed
+		return err
 	}
 	defer s.removeListener(l)
 	for {
@@ -99,9 +102,9 @@ func (s *Server) ServeConn(nc net.Conn) error {
 		return errors.New("amqpserver: ServeConn: the connection is nil")
 	}
 	c := newConn(s, nc)
-	if !s.addConn(c) {
+	if err := s.addConn(c); err != nil {
 		_ = nc.Close()
-		return ErrServerClosed
+		return err
 	}
 	defer s.removeConn(c)
 	return c.serve()
@@ -112,6 +115,9 @@ func (s *Server) ServeConn(nc net.Conn) error {
 // connections have ended. If ctx ends first it drops those that have not, and
 // returns ctx's error.
 func (s *Server) Shutdown(ctx context.Context) error {
+	if s.config == nil {
+		return errNotMade
+	}
 	drained := s.stop(func(c *conn) {
 		c.force(errShutdown())
 	})
@@ -129,6 +135,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close is Shutdown without telling the clients.
 func (s *Server) Close() error {
+	if s.config == nil {
+		return nil
+	}
 	drained := s.stop((*conn).drop)
 	<-drained
 	s.background.Wait()
@@ -183,14 +192,25 @@ func (s *Server) isClosed() bool {
 	return s.closed
 }
 
-func (s *Server) addListener(l net.Listener) bool {
+func (s *Server) addListener(l net.Listener) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	if err := s.mayServe(); err != nil {
+		return err
 	}
 	s.listeners[l] = struct{}{}
-	return true
+	return nil
+}
+
+// mayServe reports whether the server takes listeners and connections; s.mu is held.
+func (s *Server) mayServe() error {
+	switch {
+	case s.config == nil:
+		return errNotMade
+	case s.closed:
+		return ErrServerClosed
+	}
+	return nil
 }
 
 func (s *Server) removeListener(l net.Listener) {
@@ -199,14 +219,14 @@ func (s *Server) removeListener(l net.Listener) {
 	delete(s.listeners, l)
 }
 
-func (s *Server) addConn(c *conn) bool {
+func (s *Server) addConn(c *conn) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed {
-		return false
+	if err := s.mayServe(); err != nil {
+		return err
 	}
 	s.conns[c] = struct{}{}
-	return true
+	return nil
 }
 
 func (s *Server) removeConn(c *conn) {

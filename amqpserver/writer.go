@@ -15,12 +15,13 @@ import (
 func (c *conn) write() {
 	var beat heart
 	defer beat.stop()
+	defer c.stall.stopWatching()
 	for {
 		c.fetch(deliveryRoom)
 		frames, finished := c.out.take()
 		if len(frames) > 0 {
 			if err := c.sendFrames(frames); err != nil {
-				c.drop()
+				c.reset()
 				return
 			}
 			c.out.done(frames)

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq/amqpserver"
-	"github.com/pocketmq/pocketmq/internal/wire"
 )
 
 // Method is a method of AMQP on its way between a client and the server, as it is
@@ -88,28 +87,26 @@ func (f *faults) set(s *Server, all []*func(*Method) error) {
 // Like all that make faults it panics if nothing could ever go wrong by it: if AMQP
 // has no such method or it belongs to the handshake, err is nil or n is negative.
 func Next(n int, name string, err error) func(*Method) error {
-	checkName(name)
 	checkFault("Next", n, err)
 	var seen atomic.Int64
-	return func(m *Method) error {
-		if m.Name != name || seen.Add(1) > int64(n) {
+	return named(name, func(*Method) error {
+		if seen.Add(1) > int64(n) {
 			return nil
 		}
 		return err
-	}
+	})
 }
 
 // After returns a fault for all methods of this name but the next n.
 func After(n int, name string, err error) func(*Method) error {
-	checkName(name)
 	checkFault("After", n, err)
 	var seen atomic.Int64
-	return func(m *Method) error {
-		if m.Name != name || seen.Add(1) <= int64(n) {
+	return named(name, func(*Method) error {
+		if seen.Add(1) <= int64(n) {
 			return nil
 		}
 		return err
-	}
+	})
 }
 
 // Delay returns a fault that keeps every method of this name for some time, and with
@@ -118,14 +115,10 @@ func After(n int, name string, err error) func(*Method) error {
 // follows are also heartbeats: a server kept longer than the client waits for them is
 // a dead one to it.
 func Delay(d time.Duration, name string) func(*Method) error {
-	checkName(name)
 	if d < 0 {
 		panic(fmt.Sprintf("amqptest: Delay(%v): must not be negative; Hold keeps methods for any time", d))
 	}
-	return func(m *Method) error {
-		if m.Name != name {
-			return nil
-		}
+	return named(name, func(m *Method) error {
 		t := time.NewTimer(d)
 		defer t.Stop()
 		select {
@@ -133,7 +126,7 @@ func Delay(d time.Duration, name string) func(*Method) error {
 		case <-m.Context.Done():
 		}
 		return nil
-	}
+	})
 }
 
 // Hold returns a fault that keeps every method of this name until release is called,
@@ -141,29 +134,15 @@ func Delay(d time.Duration, name string) func(*Method) error {
 // broker, which sends no heartbeats either (see Delay). What was kept then goes its
 // way. In a bubble of testing/synctest it must be called inside.
 func Hold(name string) (fault func(*Method) error, release func()) {
-	checkName(name)
 	released := make(chan struct{})
-	fault = func(m *Method) error {
-		if m.Name == name {
-			select {
-			case <-released:
-			case <-m.Context.Done():
-			}
+	fault = named(name, func(m *Method) error {
+		select {
+		case <-released:
+		case <-m.Context.Done():
 		}
 		return nil
-	}
+	})
 	return fault, sync.OnceFunc(func() { close(released) })
-}
-
-// checkName panics if a fault for methods of this name would never see one.
-func checkName(name string) {
-	switch wire.IDOf(name) {
-	case 0:
-		panic(fmt.Sprintf("amqptest: AMQP has no method %q; names are like basic.publish and queue.declare-ok", name))
-	case wire.IDConnectionStart, wire.IDConnectionStartOk, wire.IDConnectionSecure, wire.IDConnectionSecureOk,
-		wire.IDConnectionTune, wire.IDConnectionTuneOk, wire.IDConnectionOpen, wire.IDConnectionOpenOk:
-		panic(fmt.Sprintf("amqptest: %s belongs to the handshake, which faults do not see; RefuseDials keeps clients out", name))
-	}
 }
 
 // checkFault panics if err would never be returned.
@@ -177,19 +156,28 @@ func checkFault(by string, n int, err error) {
 }
 
 // FromServer limits a fault to methods that the server sends, and FromClient to
-// those that clients send, for names that both may send, such as "basic.ack".
+// those that clients send, for names that both may send, such as "basic.ack". They
+// panic if the fault is one of Next, After, Delay or Hold for a method that never comes
+// from there.
 func FromServer(fault func(*Method) error) func(*Method) error {
-	return only(fault, true)
+	return only("FromServer", fault, true)
 }
 
 // FromClient is described at FromServer.
 func FromClient(fault func(*Method) error) func(*Method) error {
-	return only(fault, false)
+	return only("FromClient", fault, false)
 }
 
-func only(fault func(*Method) error, fromServer bool) func(*Method) error {
+func only(by string, fault func(*Method) error, fromServer bool) func(*Method) error {
 	if fault == nil {
-		panic("amqptest: FromServer or FromClient: the fault is nil")
+		panic("amqptest: " + by + ": the fault is nil")
+	}
+	if name, ok := nameOf(fault); ok && !mayCome(name, fromServer) {
+		who := "clients never send"
+		if fromServer {
+			who = "the server never sends"
+		}
+		panic(fmt.Sprintf("amqptest: %s: the fault is for %s, which %s; it would meet none", by, name, who))
 	}
 	return func(m *Method) error {
 		if m.FromServer != fromServer {

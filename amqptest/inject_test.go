@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,6 +93,39 @@ func TestSides(t *testing.T) {
 		m := &amqptest.Method{FromServer: fromServer}
 		assert.Equal(t, fromServer, amqptest.FromServer(fault)(m) != nil)
 		assert.Equal(t, !fromServer, amqptest.FromClient(fault)(m) != nil)
+	}
+}
+
+// A fault for a method that never comes from a side would meet none.
+func TestSidesThatNeverSend(t *testing.T) {
+	assert.PanicsWithValue(t, "amqptest: FromServer: the fault is for basic.publish, which the server never sends; it would meet none",
+		func() { amqptest.FromServer(amqptest.Next(1, "basic.publish", amqptest.Drop)) })
+	hold, _ := amqptest.Hold("queue.declare-ok")
+	assert.PanicsWithValue(t, "amqptest: FromClient: the fault is for queue.declare-ok, which clients never send; it would meet none",
+		func() { amqptest.FromClient(hold) })
+	assert.Panics(t, func() { amqptest.FromServer(amqptest.After(1, "basic.get", amqptest.Drop)) })
+	assert.Panics(t, func() { amqptest.FromClient(amqptest.Delay(1, "basic.deliver")) })
+	next := amqptest.Next(1, "basic.ack", amqptest.Drop)
+	amqptest.FromServer(next)
+	assert.Equal(t, amqptest.Drop, see(next, "basic.ack"), "to ask it its name does not count")
+	seen := 0
+	amqptest.FromServer(func(*amqptest.Method) error { seen++; return nil })
+	assert.Zero(t, seen, "other functions are not asked")
+}
+
+// Who sends what is as docs/COMPAT.md says, which the server's tests compare with it.
+func TestSidesAreThoseOfTheTable(t *testing.T) {
+	text, err := os.ReadFile("../docs/COMPAT.md")
+	require.NoError(t, err)
+	rows := regexp.MustCompile(`(?m)^\| ([a-z]+\.[a-z-]+) \| (client|server|both) \| (same|differs|refused) \|`).FindAllStringSubmatch(string(text), -1)
+	require.Greater(t, len(rows), 60)
+	for _, row := range rows {
+		name, from := row[1], row[2]
+		if amqptest.BelongsToHandshake(name) {
+			continue
+		}
+		assert.Equal(t, from != "client", amqptest.MayCome(name, true), name)
+		assert.Equal(t, from != "server", amqptest.MayCome(name, false), name)
 	}
 }
 

@@ -61,7 +61,7 @@ func NewServer(tb TB, opts ...amqpserver.Option) *Server {
 	s.broker = pocketmq.New(pocketmq.Logger(log))
 	server, err := amqpserver.New(s.broker, append([]amqpserver.Option{amqpserver.Logger(log)}, opts...)...)
 	if err != nil {
-		s.fatal("%v", err)
+		s.fatal("%s", strings.TrimPrefix(err.Error(), "amqpserver: "))
 	}
 	s.server = server
 	// The reserved domain makes it plain what is missing when a client was not given Dial.

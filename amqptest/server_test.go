@@ -184,7 +184,7 @@ func fatal(f func(tb *recorder)) string {
 }
 
 func TestWrongUse(t *testing.T) {
-	assert.Equal(t, "fatal: amqptest: amqpserver: ChannelMax: 70000 is more than AMQP can number (65535)", fatal(func(tb *recorder) {
+	assert.Equal(t, "fatal: amqptest: ChannelMax: 70000 is more than AMQP can number (65535)", fatal(func(tb *recorder) {
 		amqptest.NewServer(tb, amqpserver.ChannelMax(70000))
 	}))
 	assert.Equal(t, "fatal: amqptest: Listen: the server is closed", fatal(func(tb *recorder) {
@@ -196,7 +196,7 @@ func TestWrongUse(t *testing.T) {
 		assert.Equal(t, "fatal: amqptest: Listen: there is no network in a bubble of testing/synctest; connect with URL and Dial",
 			fatal(func(tb *recorder) { amqptest.NewServer(tb).Listen() }))
 	})
-	assert.PanicsWithValue(t, "amqptest: amqpserver: VHost: the broker of the virtual host \"v\" is nil", func() {
+	assert.PanicsWithValue(t, "amqptest: VHost: the broker of the virtual host \"v\" is nil", func() {
 		amqptest.NewServer(nil, amqpserver.VHost("v", nil))
 	})
 }

@@ -29,7 +29,7 @@ func Mandatory() Option {
 	return func(f *Forwarder) { f.options = []pocketmq.PublishOption{pocketmq.Mandatory} }
 }
 
-// Logger sets where failed attempts are reported. The default is silence.
+// Logger sets where failed attempts are reported. The default, also for nil, is silence.
 func Logger(l *slog.Logger) Option {
 	return func(f *Forwarder) {
 		if l != nil {

@@ -42,7 +42,11 @@ type Client struct {
 var _ pocketmq.Client = (*Client)(nil)
 
 // Dial connects to a broker. The URL is that of RabbitMQ's clients, such as
-// amqp://user:password@host:5672/vhost, or with amqps. The context bounds how
+// amqp://user:password@host:5672/vhost, or with amqps. Its query may have the parameters
+// heartbeat (seconds; it counts before the option Heartbeat), channel_max, auth_mechanism
+// (plain, external), and for amqps, without the option TLS, cacertfile, certfile with
+// keyfile (names of files), and server_name_indication; any other is an error, as it
+// would mean nothing. A nil option is ignored. The context bounds how
 // long it may take; that the first connection cannot be made is an error:
 // ErrInvalid for a URL that cannot be right, and ErrAccessRefused for a password
 // that is not, which a RabbitMQ takes three seconds to say. When the connection is
@@ -51,8 +55,8 @@ func Dial(ctx context.Context, url string, opts ...Option) (*Client, error) {
 	if ctx == nil {
 		return nil, errNilContext
 	}
-	if _, err := amqp.ParseURI(url); err != nil {
-		return nil, errURL
+	if err := checkURL(url); err != nil {
+		return nil, err
 	}
 	c := &Client{
 		config: config{

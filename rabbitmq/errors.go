@@ -13,11 +13,8 @@ import (
 )
 
 var (
-	errClosed     = hook.Error(pocketmq.ErrClosed, pocketmq.CodeConnectionForced, "the client is closed")
-	errNilContext = hook.Error(pocketmq.ErrInvalid, pocketmq.CodeSyntaxError, "the context is nil; use context.Background()")
-	// errURL does not say where the URL is wrong: there may be a password.
-	errURL = hook.Error(pocketmq.ErrInvalid, pocketmq.CodeSyntaxError,
-		"the URL must be like amqp://user:password@host:5672/vhost, or amqps; what is reserved in the names is percent-encoded")
+	errClosed         = hook.Error(pocketmq.ErrClosed, pocketmq.CodeConnectionForced, "the client is closed")
+	errNilContext     = hook.Error(pocketmq.ErrInvalid, pocketmq.CodeSyntaxError, "the context is nil; use context.Background()")
 	errConnectionLost = hook.Error(pocketmq.ErrConnectionLost, pocketmq.CodeConnectionForced,
 		"the connection that the delivery came over is lost; the message is back in its queue")
 	errUnknown = hook.Error(pocketmq.ErrConnectionLost, pocketmq.CodeConnectionForced,

@@ -41,6 +41,32 @@ func TestWrongURLs(t *testing.T) {
 	}
 }
 
+// What a URL's query says counts, or is refused.
+func TestParametersOfURLs(t *testing.T) {
+	srv := amqptest.NewServer(t)
+	c := dial(t, srv.URL()+"?heartbeat=7&channel_max=20&auth_mechanism=plain", rabbitmq.Dialer(srv.Dial), rabbitmq.Heartbeat(time.Minute))
+	defer c.Close()
+	for _, info := range srv.Server().Connections() {
+		assert.Equal(t, 7*time.Second, info.Heartbeat)
+		assert.Equal(t, uint16(20), info.ChannelMax)
+	}
+	for query, want := range map[string]error{
+		"hearbeat=7":               pocketmq.ErrInvalid,
+		"heartbeat=often":          pocketmq.ErrInvalid,
+		"heartbeat=7&heartbeat=8":  pocketmq.ErrInvalid,
+		"secret":                   pocketmq.ErrInvalid,
+		"certfile=a.pem":           pocketmq.ErrInvalid,
+		"heartbeat=7;x=y":          pocketmq.ErrInvalid,
+		"connection_timeout=30000": pocketmq.ErrNotSupported,
+	} {
+		_, err := rabbitmq.Dial(ctx, srv.URL()+"?"+query, rabbitmq.Dialer(srv.Dial))
+		require.ErrorIs(t, err, want, query)
+		assert.NotContains(t, err.Error(), "secret", "it may be a part of the password")
+	}
+	_, err := rabbitmq.Dial(ctx, srv.URL()+"#fragment", rabbitmq.Dialer(srv.Dial))
+	require.ErrorIs(t, err, pocketmq.ErrInvalid)
+}
+
 func TestTLS(t *testing.T) {
 	certificate, roots := certificate(t, "broker.example")
 	b := pocketmq.New()

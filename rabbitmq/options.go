@@ -49,7 +49,7 @@ func Backoff(least, most time.Duration) Option {
 
 // Logger sets where the client reports what nobody is told otherwise: handlers
 // that failed, connections that were lost, and what could not be declared again.
-// The default is silence.
+// The default, also for nil, is silence.
 func Logger(l *slog.Logger) Option {
 	return func(c *config) {
 		if l != nil {

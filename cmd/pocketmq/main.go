@@ -8,6 +8,9 @@
 // log goes to standard error. SIGINT and SIGTERM end it: clients are told so
 // (320 CONNECTION_FORCED), as by a RabbitMQ that is shut down.
 //
+// With -tls-ca who connects over TLS must have a certificate, by which it can log in
+// (EXTERNAL) as the user of its common name.
+//
 // Run it with -h for its flags. With -amqp 127.0.0.1:0 it picks a free port. For
 // users with permissions, policies and the like write a program of your own with
 // the package amqpserver: this one has users who may do everything.

@@ -121,7 +121,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestVHostsAndVersion(t *testing.T) {
-	p := start(t, "-amqp", "127.0.0.1:0", "-vhost", "orders", "-vhost", "/", "-vhost", "mail", "-compat", "3.10")
+	p := start(t, "-amqp", "127.0.0.1:0", "-vhost", "orders", "-vhost", "mail", "-compat", "3.10")
 	assert.True(t, strings.HasSuffix(p.ready, "(vhosts /, orders, mail, RabbitMQ 3.10 semantics)"), p.ready)
 }
 
@@ -145,16 +145,18 @@ func TestWrongArguments(t *testing.T) {
 		{"-tls-cert c.pem", "a certificate without an address"},
 		{"-user guest:", "want name:password"},
 		{"-user a:1 -user b:2 -user a:3", `there is a user "a" already`},
-		{"-channel-max 65536", "ChannelMax: 65536 is more than AMQP can number"},
-		{"-frame-max 100", "FrameMax: 100 is less than the 4096 bytes"},
-		{"-frame-max 4096 -compat 4.3", "FrameMax: 4096 is less than the 8192 bytes"},
-		{"-heartbeat 1500ms", "Heartbeat: 1.5s is not in whole seconds"},
+		{"-channel-max 65536", "pocketmq: -channel-max: 65536 is more than AMQP can number"},
+		{"-frame-max 100", "pocketmq: -frame-max: 100 is less than the 4096 bytes"},
+		{"-frame-max 4096 -compat 4.3", "pocketmq: -frame-max: 4096 is less than the 8192 bytes"},
+		{"-heartbeat 1500ms", "pocketmq: -heartbeat: 1.5s is not in whole seconds"},
 		{"-heartbeat 5", "want a time, such as 60s"},
-		{"-heartbeat 19h", "Heartbeat: 19h0m0s is more than AMQP can tell"},
+		{"-heartbeat 19h", "pocketmq: -heartbeat: 19h0m0s is more than AMQP can tell"},
 		{"-consumer-timeout soon", "want a time, such as 60s"},
-		{"-max-message-size 1GiB", "MaxMessageSize: 1073741824 is more than RabbitMQ allows"},
+		{"-max-message-size 1GiB", "pocketmq: -max-message-size: 1073741824 is more than RabbitMQ allows"},
 		{"-memory-limit 512", "want such as 512MiB"},
 		{"-vhost=", "want a name"},
+		{"-vhost a -vhost a", `there is a virtual host "a" already`},
+		{"-vhost /", `there is a virtual host "/" already`},
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
 		{"-log-level loud", "unknown name"},
 	} {
@@ -179,7 +181,7 @@ func TestGuestIsForThisMachine(t *testing.T) {
 }
 
 func TestNoLimits(t *testing.T) {
-	start(t, "-amqp", "127.0.0.1:0", "-frame-max", "-1", "-channel-max", "-1", "-heartbeat", "-1", "-consumer-timeout", "-1",
+	start(t, "-amqp", "127.0.0.1:0", "-frame-max", "-1", "-channel-max", "-1", "-heartbeat", "-1", "-send-timeout", "-1", "-consumer-timeout", "-1",
 		"-max-connections", "-1", "-max-queues", "-1", "-max-message-size", "-1", "-memory-limit", "-1")
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,6 +29,7 @@ type settings struct {
 	frameMax, channelMax       int
 	maxConnections, maxQueues  int
 	heartbeat, consumerTimeout interval
+	sendTimeout                interval
 	memoryLimit, maxMessageLen size
 }
 
@@ -61,8 +63,24 @@ func parse(args []string, w io.Writer) (*settings, error) {
 
 // usageError tells what is wrong with the arguments, in a line.
 func usageError(w io.Writer, err error) error {
-	fmt.Fprintf(w, "pocketmq: %v; -h lists all flags\n", err)
+	fmt.Fprintf(w, "pocketmq: %s; -h lists all flags\n", byFlag(err.Error()))
 	return errUsage
+}
+
+var (
+	optionError = regexp.MustCompile(`^amqpserver: (\w+): `)
+	wordInside  = regexp.MustCompile(`\B[A-Z]`)
+)
+
+// byFlag says of a flag what amqpserver says of the option that it sets: they have the
+// same name, but for how it is written.
+func byFlag(text string) string {
+	m := optionError.FindStringSubmatch(text)
+	if m == nil {
+		return text
+	}
+	name := strings.ToLower(wordInside.ReplaceAllString(m[1], "-$0"))
+	return "-" + name + ": " + text[len(m[0]):]
 }
 
 // flags returns the flags, which set s.
@@ -81,6 +99,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.IntVar(&s.frameMax, "frame-max", 0, "the largest frame to be negotiated, in `bytes`; by default 131072, -1 for no limit")
 	f.IntVar(&s.channelMax, "channel-max", 0, "the most channels of a connection; by default 2047, -1 for 65535")
 	f.Var(&s.heartbeat, "heartbeat", "the `interval` of heartbeats proposed to clients; by default 60s, -1 for none")
+	f.Var(&s.sendTimeout, "send-timeout", "drop a client that takes nothing of what is sent to it for this `time`; by default 30s, -1 for none")
 	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m, and none with -compat 4.3; -1 for none")
 	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; by default any `number`")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
@@ -108,9 +127,10 @@ func (s *settings) addVHost(name string) error {
 	if name == "" {
 		return errors.New("want a name")
 	}
-	if !slices.Contains(s.vhosts, name) {
-		s.vhosts = append(s.vhosts, name)
+	if slices.Contains(s.vhosts, name) {
+		return fmt.Errorf("there is a virtual host %q already", name)
 	}
+	s.vhosts = append(s.vhosts, name)
 	return nil
 }
 
@@ -144,6 +164,7 @@ func (s *settings) setOptions() {
 		amqpserver.FrameMax(s.frameMax),
 		amqpserver.ChannelMax(s.channelMax),
 		amqpserver.Heartbeat(time.Duration(s.heartbeat)),
+		amqpserver.SendTimeout(time.Duration(s.sendTimeout)),
 		amqpserver.ConsumerTimeout(time.Duration(s.consumerTimeout)),
 		amqpserver.MaxConnections(s.maxConnections),
 		amqpserver.MaxQueues(s.maxQueues),
