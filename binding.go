@@ -155,7 +155,7 @@ func (b *Broker) addBinding(s *Session, r bindRequest) (*binding, error) {
 		return nil, err
 	}
 	n.args = maps.Clone(n.args)
-	if n.source.bind(n) {
+	if n.source.bind(n) || s.wire && s.version >= v4_0 { // that tells it again
 		b.bindingCreated(n, s.who.user)
 	}
 	return n, nil

@@ -119,6 +119,9 @@ func (q *queue) send(l *letter) {
 // accept is push for a message that nobody waits for: where a publisher would have
 // to, it exceeds the limit, and where it would be refused, it is lost (LEN-8).
 func (q *queue) accept(it *item) {
+	if q.log != nil && q.wire && q.version < v4_0 {
+		return // 3.10 has no way to give a stream what nobody publishes
+	}
 	q.lock()
 	defer q.unlock()
 	if q.gone == nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/erlang"
+	"github.com/pocketmq/pocketmq/internal/hook"
 )
 
 // eventExchange is where the broker tells what happens in it (XPLUG-15).
@@ -150,27 +151,50 @@ func (b *Broker) queueCreated(q *queue, user string) {
 	if !b.tellsOf(q) {
 		return
 	}
-	fields := Table{
-		"name": q.name, "durable": q.durable, "auto_delete": q.autoDelete, "arguments": erlangArguments(q.args),
-	}
-	switch q.kind() {
-	case quorumType:
-		fields["type"], fields["exclusive"] = "rabbit_quorum_queue", false
-	case streamType:
-		fields["type"] = "rabbit_stream_queue"
-	default:
-		fields["exclusive"], fields["owner_pid"] = q.owner != nil, ""
+	isClassic, args := q.kind() == classicType, q.args
+	fields := Table{"name": q.name, "durable": q.durable, "auto_delete": q.autoDelete}
+	if isClassic {
+		fields["owner_pid"] = ""
 		if q.owner != nil {
 			fields["owner_pid"] = q.owner.pid()
 		}
 	}
+	if q.kind() != streamType {
+		fields["exclusive"] = q.owner != nil
+	}
+	if q.version >= v4_0 {
+		args = maps.Clone(args)
+		set(&args, "x-queue-type", q.kind())
+	}
+	if q.version >= v4_0 || !isClassic {
+		fields["type"] = q.module()
+	}
+	if q.version >= v4_0 && isClassic {
+		fields["leader"], fields["members"] = hook.NodeName, []any{hook.NodeName}
+	}
+	fields["arguments"] = erlangArguments(args)
 	b.note("queue.created", user, fields)
 }
 
+// module is what RabbitMQ implements the queue's type with, by which events name it.
+func (q *queue) module() string { return "rabbit_" + q.kind() + "_queue" }
+
 func (b *Broker) queueDeleted(q *queue, user string) {
-	if b.tellsOf(q) {
-		b.note("queue.deleted", user, Table{"name": q.name})
+	if !b.tellsOf(q) {
+		return
 	}
+	if q.kind() == classicType { // it tells of its consumers, and then their channels do
+		for _, c := range q.subscribed() {
+			if c.session.wire {
+				b.note("consumer.deleted", user, c.eventFields())
+			}
+		}
+	}
+	fields := Table{"name": q.name}
+	if q.version >= v4_0 {
+		fields["type"] = q.module()
+	}
+	b.note("queue.deleted", user, fields)
 }
 
 func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
@@ -178,7 +202,7 @@ func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
 		return
 	}
 	prefetch := cfg.prefetch
-	if c.queue.quorum && prefetch == 0 {
+	if c.queue.quorum && prefetch == 0 && c.queue.version < v4_0 {
 		prefetch = defaultQuorumPrefetch
 	}
 	b.note("consumer.created", c.session.who.user, Table{
@@ -188,7 +212,7 @@ func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
 	b.tellNews()
 }
 
-// defaultQuorumPrefetch is what RabbitMQ takes for no limit in quorum queues.
+// defaultQuorumPrefetch is what RabbitMQ took for no limit in quorum queues before 4.0.
 const defaultQuorumPrefetch = 2000
 
 func (b *Broker) consumerDeleted(c *Consumer, why error) {
@@ -199,13 +223,18 @@ func (b *Broker) consumerDeleted(c *Consumer, why error) {
 	switch {
 	case errors.Is(why, ErrQueueDeleted):
 		user = ""
-	case errors.Is(why, ErrCanceled) && !c.queue.quorum:
+	case c.queue.quorum:
+	case errors.Is(why, ErrCanceled):
 		user = c.session.who.user
-	case c.queue.log != nil:
-		return // streams do not tell when a channel ends
+	case c.queue.log != nil || c.session.wire && c.session.version >= v4_0:
+		return // of those that end with a channel only quorum queues tell, and before 4.0 classic ones
 	}
-	b.note("consumer.deleted", user, Table{"consumer_tag": c.tag, "channel": c.session.pid(), "queue": c.queue.name})
+	b.note("consumer.deleted", user, c.eventFields())
 	b.tellNews()
+}
+
+func (c *Consumer) eventFields() Table {
+	return Table{"consumer_tag": c.tag, "channel": c.session.pid(), "queue": c.queue.name}
 }
 
 // policySet tells of a policy or an operator policy.

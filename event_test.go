@@ -87,14 +87,17 @@ func TestEventsOfTheTopology(t *testing.T) { // XPLUG-15
 			"user_who_performed_action": "none",
 		}, headers[0])
 		require.Equal(t, pocketmq.Table{
-			"name": "q", "durable": false, "auto_delete": false, "exclusive": false, "owner_pid": "",
-			"arguments": []any{`{<<"x-max-length">>,long,5}`}, "user_who_performed_action": "none",
+			"name": "q", "durable": false, "auto_delete": false, "exclusive": false, "owner_pid": "", "type": "rabbit_classic_queue",
+			"leader": "pocketmq@localhost", "members": []any{"pocketmq@localhost"}, "user_who_performed_action": "none",
+			"arguments": []any{`{<<"x-max-length">>,long,5}`, `{<<"x-queue-type">>,longstr,<<"classic">>}`},
 		}, headers[1])
 		require.Equal(t, bound, headers[2])
 		bound["user_who_performed_action"] = "rmq-internal"
 		require.Equal(t, bound, headers[3])
 		require.Equal(t, pocketmq.Table{"name": "x", "user_who_performed_action": "rmq-internal"}, headers[4])
-		require.Equal(t, pocketmq.Table{"name": "q", "user_who_performed_action": "none"}, headers[5])
+		require.Equal(t, pocketmq.Table{
+			"name": "q", "type": "rabbit_classic_queue", "user_who_performed_action": "none",
+		}, headers[5])
 	})
 }
 
@@ -155,7 +158,9 @@ func TestEventsOfQueuesThatEndByThemselves(t *testing.T) { // XPLUG-15
 		synctest.Wait()
 		keys, headers := happened(t, b)
 		require.Equal(t, []string{"queue.deleted"}, keys)
-		require.Equal(t, pocketmq.Table{"name": "expires", "user_who_performed_action": "rmq-internal"}, headers[0])
+		require.Equal(t, pocketmq.Table{
+			"name": "expires", "type": "rabbit_classic_queue", "user_who_performed_action": "rmq-internal",
+		}, headers[0])
 		consume(t, b, "auto").Cancel()
 		keys, headers = happened(t, b)
 		require.Equal(t, []string{"consumer.created", "consumer.deleted", "queue.deleted"}, keys)

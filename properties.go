@@ -3,6 +3,7 @@ package pocketmq
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 )
 
 // propertyNames are AMQP's, in the order in which properties are encoded.
@@ -77,4 +78,15 @@ func readProperties(encoded []byte) (p encodedProperties) {
 		rest = rest[size:]
 	}
 	return p
+}
+
+// withoutClusterID returns encoded properties without the last of them.
+func withoutClusterID(encoded []byte) []byte {
+	const flag = 1 << 2 // in the second octet
+	if len(encoded) == 0 || encoded[1]&flag == 0 {
+		return encoded
+	}
+	rest := slices.Clone(encoded[:len(encoded)-1-len(readProperties(encoded).clusterID)])
+	rest[1] &^= flag
+	return rest
 }

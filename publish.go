@@ -62,7 +62,7 @@ func (b *Broker) deliver(ctx context.Context, s *Session, x *exchange, key strin
 	r.run(b, x, key, more, m)
 	it := &item{m, x, key}
 	if b.tracing.Load() {
-		s.tracePublish(it, more, s.routedNames(it, r))
+		s.tracePublish(it, more, namesOf(r.queues))
 	}
 	return b.handOver(ctx, s, r.queues, r.delays, it, flags)
 }

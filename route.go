@@ -53,7 +53,7 @@ type recipients struct {
 }
 
 func (s *Session) recipients(x *exchange, key string, more []string, m *Message) (to recipients) {
-	if s.leadsAnywhere(x) {
+	if x.name == "" && s.version < v4_0 { // it leads to queues of any name, there or not
 		names := append([]string{key}, more...)
 		slices.Sort(names)
 		to.names = slices.Compact(names)
@@ -67,17 +67,17 @@ func (s *Session) recipients(x *exchange, key string, more []string, m *Message)
 		to.queues = slices.Clone(r.queues)
 		return to
 	}
-	for _, q := range r.queues {
-		to.names = append(to.names, q.name)
-	}
+	to.names = namesOf(r.queues)
 	return to
 }
 
 // queueNames are those of all queues that it goes to, there or not.
-func (to *recipients) queueNames() []string {
-	names := slices.Clone(to.names)
-	for _, q := range to.queues {
-		names = append(names, q.name)
+func (to *recipients) queueNames() []string { return append(namesOf(to.queues), to.names...) }
+
+func namesOf(queues []*queue) []string {
+	names := make([]string, len(queues))
+	for i, q := range queues {
+		names[i] = q.name
 	}
 	return names
 }
@@ -99,7 +99,3 @@ func (to *recipients) exist(b *Broker) (queues []*queue, gone error) {
 	}
 	return queues, gone
 }
-
-// leadsAnywhere reports whether x leads to queues of any name, there or not: before 4.0
-// the default exchange does.
-func (s *Session) leadsAnywhere(x *exchange) bool { return x.name == "" && s.version < v4_0 }

@@ -2,6 +2,7 @@ package pocketmq
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/stream"
@@ -127,13 +128,57 @@ func (s streamSettings) with(maxBytes int64, args Table) *streamSettings {
 // append puts a message into a stream. What it stores is what all consumers get.
 func (q *queue) append(it *item) {
 	seen := it.msg.withHeaders()
+	if q.wire {
+		seen.Headers = translated(seen.Headers, q.version)
+		seen.origin.properties = withoutClusterID(seen.origin.properties)
+	}
 	seen.Headers["x-stream-offset"] = q.log.Next()             // STREAM-10
 	if q.wire && q.version >= v4_0 && seen.DeliveryMode == 0 { // it keeps a boolean
 		seen.DeliveryMode = Transient
 	}
-	filter, _ := seen.Headers["x-stream-filter-value"].(string)
+	filter, _ := it.msg.Headers["x-stream-filter-value"].(string)
 	size := q.settings.stream.overhead + it.weight()
 	q.log.Append(&item{seen, it.exchange, it.key}, size, filter, time.Now())
+}
+
+// translated are headers after RabbitMQ has made a message of AMQP 1.0 of theirs, and one
+// of 0-9-1 of that again (STREAM-10): without arrays and tables, but from 4.0 on only those
+// of CC and x-… stay, and there are no octets but in texts.
+func translated(headers Table, v version) Table {
+	kept := Table{}
+	for key, value := range headers {
+		switch value.(type) {
+		case []any, Table:
+			if v < v4_0 || key != "CC" && !strings.HasPrefix(key, "x-") {
+				continue
+			}
+		}
+		if v >= v4_0 {
+			value = withoutOctets(value)
+		}
+		kept[key] = value
+	}
+	return kept
+}
+
+func withoutOctets(v any) any {
+	switch v := v.(type) {
+	case []byte:
+		return string(v)
+	case []any:
+		texts := make([]any, len(v))
+		for i, e := range v {
+			texts[i] = withoutOctets(e)
+		}
+		return texts
+	case Table:
+		texts := make(Table, len(v))
+		for key, e := range v {
+			texts[key] = withoutOctets(e)
+		}
+		return texts
+	}
+	return v
 }
 
 // weight is about how many bytes the contents of a message take.

@@ -33,23 +33,24 @@ const traceExchange = "amq.rabbitmq.trace"
 // room in a queue that gets copies: if its policy is Block, they exceed its limit.
 func (b *Broker) SetTracing(on bool) { b.tracing.Store(on) }
 
-// routedNames are the names of the queues that a message is routed to.
-func (s *Session) routedNames(it *item, r *routing) []string {
-	if s.leadsAnywhere(it.exchange) {
-		return slices.Compact(slices.Sorted(slices.Values(r.keys)))
-	}
-	names := make([]string, len(r.queues))
-	for i, q := range r.queues {
-		names[i] = q.name
-	}
-	return names
-}
-
 // tracePublish copies a message that is published, by its key and more, to the queues
-// of these names. Reply queues are none to RabbitMQ.
-func (s *Session) tracePublish(it *item, more, queues []string) {
-	queues = slices.DeleteFunc(slices.Sorted(slices.Values(queues)), isReplyQueue)
-	s.trace("publish."+it.exchange.name, it, more, Table{"routed_queues": array(queues)})
+// of these names. The default exchange leads to any name, there or not. Before 4.0
+// reply queues are none to RabbitMQ, and from 4.0 on the names of all other exchanges
+// come in reverse.
+func (s *Session) tracePublish(it *item, more, names []string) {
+	isDefault := it.exchange.name == ""
+	if isDefault {
+		names = append([]string{it.key}, more...)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	switch {
+	case s.version < v4_0:
+		names = slices.DeleteFunc(names, isReplyQueue)
+	case !isDefault:
+		slices.Reverse(names)
+	}
+	s.trace("publish."+it.exchange.name, it, more, Table{"routed_queues": array(names)})
 }
 
 // traceDelivery copies a message that is handed out.

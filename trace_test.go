@@ -99,7 +99,7 @@ func TestTracingTellsWhereFromAndWhereTo(t *testing.T) { // XPLUG-13
 				"headers": pocketmq.Table{"CC": []any{"b"}}, "content_type": "text/plain",
 				"delivery_mode": int32(2), "priority": int32(3), "timestamp": int32(1_700_000_000),
 			},
-			"connection": "in process", "channel": int32(0), "user": "none", "routed_queues": []any{"a", "b", "c"},
+			"connection": "in process", "channel": int32(0), "user": "none", "routed_queues": []any{"c", "b", "a"},
 		}
 		copied := take(t, b, "traces", pocketmq.AutoAck())
 		require.Equal(t, &pocketmq.Message{Body: []byte("m"), Headers: headers}, copied.Message)

@@ -29,6 +29,7 @@ type channel struct {
 	confirms  confirms
 	tx        *transaction // nil = not transactional
 	mayWriteX string       // the exchange that a permission was found for last, or noExchange
+	ended     int          // the consumers that it had when it stopped
 
 	mu        sync.Mutex           // taken before the core's locks; guards the fields below
 	consumers map[string]*consumer // by tag
@@ -193,6 +194,9 @@ func (ch *channel) stop() {
 	ch.mu.Lock()
 	for _, k := range ch.consumers {
 		k.gone = true
+		if !k.replies { // RabbitMQ has that one elsewhere
+			ch.ended++
+		}
 	}
 	ch.consumers = nil
 	ch.unacked = unacked{}

@@ -123,7 +123,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 	}
 	c.ctx.conn, c.ctx.settle = c, true
 	c.ctx.Context, c.cancel = context.WithCancel(context.Background())
-	c.out.init()
+	c.out.init(c.server.compat)
 	c.in = wire.NewReader(source{c})
 	return c
 }

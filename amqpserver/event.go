@@ -62,7 +62,11 @@ func (ch *channel) tellOpened() {
 
 func (ch *channel) tellClosed() {
 	hook.Event(ch.session, "channel.closed", func() pocketmq.Table {
-		return pocketmq.Table{"user_who_performed_action": ch.conn.user.name}
+		headers := pocketmq.Table{"user_who_performed_action": ch.conn.user.name}
+		if ch.conn.server.compat >= V4_0 {
+			headers["consumer_count"] = int64(ch.ended)
+		}
+		return headers
 	})
 }
 

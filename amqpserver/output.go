@@ -20,6 +20,7 @@ const (
 
 // output gathers the frames of one connection until its writer sends them.
 type output struct {
+	compat   Compatibility
 	frameMax uint32        // set when it was negotiated, before the first content
 	wake     chan struct{} // gets a token when the writer has something to do
 
@@ -38,7 +39,8 @@ type output struct {
 	properties wire.Properties
 }
 
-func (o *output) init() {
+func (o *output) init(v Compatibility) {
+	o.compat = v
 	o.wake = make(chan struct{}, 1)
 	o.drained.L = &o.mu
 }
@@ -93,6 +95,7 @@ func (o *output) content(channel uint16, m *pocketmq.Message) {
 		o.buf = wire.AppendRawHeaderFrame(o.buf, channel, uint64(len(m.Body)), raw)
 	} else {
 		setProperties(&o.properties, m, raw)
+		o.properties.Headers = o.compat.withDeaths(m.Headers)
 		o.buf, _ = wire.AppendHeaderFrame(o.buf, channel, uint64(len(m.Body)), &o.properties)
 		o.properties = wire.Properties{}
 	}

@@ -1,7 +1,10 @@
 package amqpserver_test
 
 import (
+	"encoding/binary"
 	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -218,6 +221,71 @@ func TestDeathsAreCounted(t *testing.T) { // DLX-7, DLX-9, DLX-10, DLX-13
 			require.Equal(t, want, p.Headers, "x-death as published: %v", header)
 		}
 	})
+}
+
+// deathOrders returns the fields of the entries of x-death, each as they come, in the
+// message that follows a method.
+func (c *client) deathOrders() (orders []string) {
+	c.t.Helper()
+	f, err := c.read()
+	require.NoError(c.t, err)
+	h, err := wire.ParseHeader(f.Payload)
+	require.NoError(c.t, err)
+	_, list, ok := strings.Cut(string(h.Properties), "\x07x-deathA")
+	require.True(c.t, ok)
+	entry := func(b string) (fields, rest string) {
+		n := 4 + binary.BigEndian.Uint32([]byte(b))
+		return b[4:n], b[n:]
+	}
+	for list, _ := entry(list); list != ""; {
+		var fields string
+		fields, list = entry(list[1:])
+		names := regexp.MustCompile("count|reason|queue|time|exchange|routing-keys|original-expiration")
+		orders = append(orders, strings.Join(names.FindAllString(fields, -1), " "))
+	}
+	_, err = c.read()
+	require.NoError(c.t, err)
+	return orders
+}
+
+// dieInTurn lets a message with an expiration be rejected in one of two queues after the
+// other, and returns the orders of the fields of x-death after each death.
+func (c *client) dieInTurn(deaths int) (orders [][]string) {
+	c.t.Helper()
+	queues := [2]string{"fields-q", "fields-r"}
+	for i, q := range queues {
+		call[*wire.QueueDeclareOk](c, 1, &wire.QueueDeclare{Queue: q, Exclusive: true, Arguments: wire.Table{
+			"x-dead-letter-exchange": "", "x-dead-letter-routing-key": queues[1-i],
+		}})
+	}
+	c.expiring(queues[0], "m", "60000")
+	for i := range deaths + 1 {
+		for c.ready(queues[i%2]) == 0 {
+			time.Sleep(time.Millisecond)
+		}
+		d := call[*wire.BasicGetOk](c, 1, &wire.BasicGet{Queue: queues[i%2]})
+		if i == 0 {
+			c.content()
+		} else {
+			orders = append(orders, c.deathOrders())
+		}
+		c.send(1, &wire.BasicReject{DeliveryTag: d.DeliveryTag})
+	}
+	return orders
+}
+
+func TestTheOrderOfTheFieldsOfADeath(t *testing.T) { // DLX-8
+	compare(t, func(t *testing.T, s *server) {
+		require.Equal(t, [][]string{
+			{"count reason queue time exchange routing-keys original-expiration"},
+			{"count exchange queue reason routing-keys time", "count reason queue time exchange routing-keys original-expiration"},
+			{"count exchange original-expiration queue reason routing-keys time", "count exchange queue reason routing-keys time"},
+		}, s.channel(t).dieInTurn(3))
+	})
+	bubble(t, func(t *testing.T, s *server) {
+		first, second := "original-expiration count reason queue time exchange routing-keys", "count reason queue time exchange routing-keys"
+		require.Equal(t, [][]string{{first}, {second, first}, {first, second}}, s.channel(t).dieInTurn(3))
+	}, amqpserver.Compat(amqpserver.V4_0))
 }
 
 // RabbitMQ 3.10 turns the list round whenever it adds to it.

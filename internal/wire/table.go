@@ -24,7 +24,7 @@ var ErrTable = errors.New("wire: malformed table")
 //	V nil       B uint8    u uint16   i uint32   D Decimal           d float64   x []byte   A []any
 //
 // L is read as l: RabbitMQ takes both for a signed 64-bit integer. Times have whole seconds and are read as UTC. For
-// writing, F may also be a [Tabler].
+// writing, F may also be a [Tabler] or [Ordered].
 type Table = map[string]any
 
 // Decimal is the number Value / 10^Scale.
@@ -33,6 +33,12 @@ type Decimal = decimal.Decimal
 // Tabler is a table type of another package, which can be a value in a table that is written.
 type Tabler interface {
 	AMQPTable() map[string]any
+}
+
+// Ordered is a table, as a value in a table that is written, of which some fields come before the others.
+type Ordered struct {
+	Table Table
+	First []string // their keys, in order; they need not be there
 }
 
 // FieldError says which value of a table cannot be written.
@@ -57,7 +63,7 @@ func reject(format string, args ...any) *FieldError {
 // AppendTable appends t with its length, its keys in order, so that equal tables have equal bytes. The error is a
 // [*FieldError].
 func AppendTable(b []byte, t map[string]any) ([]byte, error) {
-	out, err := appendTable(b, t, maxTableDepth)
+	out, err := appendTable(b, t, nil, maxTableDepth)
 	if err != nil {
 		err.Path = strings.TrimPrefix(err.Path, ".")
 		return b, err
@@ -65,7 +71,7 @@ func AppendTable(b []byte, t map[string]any) ([]byte, error) {
 	return out, nil
 }
 
-func appendTable(b []byte, t map[string]any, depth int) ([]byte, *FieldError) {
+func appendTable(b []byte, t map[string]any, first []string, depth int) ([]byte, *FieldError) {
 	if depth == 0 {
 		return b, reject("nested more than %d deep", maxTableDepth)
 	}
@@ -73,7 +79,7 @@ func appendTable(b []byte, t map[string]any, depth int) ([]byte, *FieldError) {
 	b = append(b, 0, 0, 0, 0)
 	var few [16]string // keeps the keys of usual tables off the heap
 	var err *FieldError
-	for _, key := range sortedKeys(few[:0], t) {
+	for _, key := range sortedKeys(few[:0], t, first) {
 		if len(key) > maxShortString {
 			return b, reject("key of %d bytes, where %d fit", len(key), maxShortString).within("." + key[:16] + "...")
 		}
@@ -86,11 +92,19 @@ func appendTable(b []byte, t map[string]any, depth int) ([]byte, *FieldError) {
 	return patchLength(b, start)
 }
 
-func sortedKeys(keys []string, t map[string]any) []string {
-	for key := range t {
-		keys = append(keys, key)
+func sortedKeys(keys []string, t map[string]any, first []string) []string {
+	for _, key := range first {
+		if _, ok := t[key]; ok {
+			keys = append(keys, key)
+		}
 	}
-	slices.Sort(keys)
+	n := len(keys)
+	for key := range t {
+		if !slices.Contains(first, key) {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys[n:])
 	return keys
 }
 
@@ -156,9 +170,11 @@ func appendValue(b []byte, value any, depth int) ([]byte, *FieldError) {
 	case []any:
 		return appendArray(append(b, 'A'), v, depth-1)
 	case Table:
-		return appendTable(append(b, 'F'), v, depth-1)
+		return appendTable(append(b, 'F'), v, nil, depth-1)
+	case Ordered:
+		return appendTable(append(b, 'F'), v.Table, v.First, depth-1)
 	case Tabler:
-		return appendTable(append(b, 'F'), v.AMQPTable(), depth-1)
+		return appendTable(append(b, 'F'), v.AMQPTable(), nil, depth-1)
 	}
 	return b, reject("type %T has no AMQP field type", value)
 }

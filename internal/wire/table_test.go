@@ -95,6 +95,13 @@ func TestEqualTablesHaveEqualBytes(t *testing.T) {
 	}
 }
 
+func TestFieldsOfATableMayComeFirst(t *testing.T) {
+	b, err := AppendTable(nil, Table{"t": Ordered{Table: Table{"d": nil, "c": nil, "b": nil, "a": nil}, First: []string{"c", "x", "b"}}})
+	if want := "\x00\x00\x00\x13\x01tF\x00\x00\x00\x0c\x01cV\x01bV\x01aV\x01dV"; err != nil || string(b) != want {
+		t.Errorf("encoded %q, %v, want %q", b, err, want)
+	}
+}
+
 func TestTableWithoutEntriesIsNil(t *testing.T) {
 	if table, rest, err := ReadTable([]byte("\x00\x00\x00\x00!")); table != nil || string(rest) != "!" || err != nil {
 		t.Errorf("read %#v, rest %q, %v", table, rest, err)

@@ -313,7 +313,7 @@ var generatedKind = regexp.MustCompile(`^(amq\.(gen-|ctag-|rabbitmq\.reply-to\.)
 
 var (
 	connectionName = regexp.MustCompile(`[^ "]+ -> [^ "]+`)
-	nodeName       = regexp.MustCompile(`\bnode:S:[a-z0-9]+@[^,} ]+`)
+	nodeName       = regexp.MustCompile(`\b(node:|leader:|members:A:\[)S:[a-z0-9]+@[^]},]+`)
 	eventTime      = regexp.MustCompile(`\b(timestamp_in_ms|connected_at):l:\d+`)
 	eventAddress   = regexp.MustCompile(`\b(host|port|peer_host|peer_port):[Sl]:("[^"]*"|[^,} ]+)`)
 )
@@ -328,7 +328,7 @@ func (n *normalizer) line(s string) string {
 		return n.seen[name]
 	})
 	s = connectionName.ReplaceAllStringFunc(s, func(name string) string { return cmp.Or(n.conns[name], name) })
-	s = nodeName.ReplaceAllString(s, "node:S:*")
+	s = nodeName.ReplaceAllString(s, "${1}S:*")
 	s = eventTime.ReplaceAllString(s, "$1:l:now")
 	s = eventAddress.ReplaceAllString(s, "$1:*")
 	return n.names.Replace(s)
