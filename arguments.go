@@ -108,7 +108,7 @@ var arguments = []argument{
 	{key: "x-message-ttl", types: classic | quorum, check: checkTime},
 	{key: "x-dead-letter-exchange", types: classic | quorum}, // checked by checkQueueArgument
 	{key: "x-dead-letter-routing-key", types: classic | quorum, check: checkString},
-	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
+	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", atMostOnce, atLeastOnce), native: true},
 	{key: "x-max-length", types: classic | quorum, check: checkNotNegative},
 	{key: "x-max-length-bytes", types: classic | quorum | streams, check: checkNotNegative},
 	{key: "x-max-in-memory-length", types: quorum, check: checkNotNegative},

@@ -25,7 +25,7 @@ type Policy struct {
 	Pattern string
 	// Definition has the names of arguments, without "x-", as keys: expires,
 	// message-ttl, max-length, max-length-bytes, overflow, dead-letter-exchange,
-	// dead-letter-routing-key, delivery-limit, those of retries (see Retry) and of
+	// dead-letter-routing-key, dead-letter-strategy, delivery-limit, those of retries (see Retry) and of
 	// streams, and for exchanges alternate-exchange. An operator policy may have
 	// expires, message-ttl, max-length, max-length-bytes, delivery-limit and overflow.
 	// A policy with a key that is not for a type of queue does not apply to queues of

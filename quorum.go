@@ -53,9 +53,6 @@ func (s *settings) quorumPriority(m *Message) uint8 {
 
 // checkQuorum refuses what there is not of quorum queues.
 func (w where) checkQuorum(c queueConfig) error {
-	if c.args["x-dead-letter-strategy"] == "at-least-once" && c.args["x-overflow"] == RejectPublish.String() {
-		return notSupported("%v: dead-lettering at least once is not supported", w)
-	}
 	if _, ok := c.args["x-consumer-timeout"]; ok && (!c.wire || c.version >= v4_3) {
 		return notSupported("%v: x-consumer-timeout is not supported", w)
 	}
