@@ -72,6 +72,9 @@ var policyKeys = map[string]policyKey{
 	"queue-leader-locator":          text("queue leader locator value", "client-local", "balanced", "random", "least-leaders"),
 	"max-age":                       {what: "max age", lesser: lesserAge, check: func(v any) bool { return checkMaxAge(v) == "" }},
 
+	// Since 4.0, for connections; 0 is none.
+	"consumer-timeout": number("consumer timeout", 0, maxTime),
+
 	// Of 4.3. A shorter delay is no stricter one: an argument goes before the policy, and no operator has a say.
 	"delayed-retry-type":   text("delayed retry type", retryTypes...),
 	"delayed-retry-min":    {what: "delayed retry minimum", check: isTime},

@@ -24,6 +24,8 @@ type settings struct {
 
 	retry *retry // how long what came back waits; nil = it does not
 
+	consumerTimeout time.Duration // for settling over a connection; 0 = that of the server
+
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
 	highTurns    int   // messages before the lowest priority has its turn; 0 = it has none
@@ -95,6 +97,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 	}
 	if n, ok := integer(args["x-message-ttl"]); ok {
 		s.messageTTL = time.Duration(n) * time.Millisecond
+	}
+	if n, ok := integer(args["x-consumer-timeout"]); ok && n > 0 {
+		s.consumerTimeout = time.Duration(n) * time.Millisecond
 	}
 	if n, ok := integer(args["x-expires"]); ok {
 		s.expires = time.Duration(n) * time.Millisecond
