@@ -2,6 +2,7 @@ package pocketmq
 
 import (
 	"context"
+	"time"
 
 	"github.com/pocketmq/pocketmq/internal/hook"
 )
@@ -20,6 +21,13 @@ func init() {
 			return "", false
 		}
 		return q.kind(), true
+	}
+	hook.ConsumerTimeout = func(b any, name string, args map[string]any) (time.Duration, bool) {
+		q, err := b.(*Broker).findQueue(name)
+		if err != nil {
+			return 0, false
+		}
+		return q.consumerTimeout(args), q.quorum
 	}
 	hook.EndConsumers = func(s any) { s.(*Session).endConsumers() }
 	hook.CloseChannels = func(s any) { s.(*Session).closeChildren() }

@@ -108,7 +108,7 @@ var arguments = []argument{
 	{key: "x-message-ttl", types: classic | quorum, check: checkTime},
 	{key: "x-dead-letter-exchange", types: classic | quorum}, // checked by checkQueueArgument
 	{key: "x-dead-letter-routing-key", types: classic | quorum, check: checkString},
-	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", "at-most-once", "at-least-once")},
+	{key: "x-dead-letter-strategy", types: quorum, check: oneOf("invalid_dlx_strategy", atMostOnce, atLeastOnce), native: true},
 	{key: "x-max-length", types: classic | quorum, check: checkNotNegative},
 	{key: "x-max-length-bytes", types: classic | quorum | streams, check: checkNotNegative},
 	{key: "x-max-in-memory-length", types: quorum, check: checkNotNegative},
@@ -127,7 +127,7 @@ var arguments = []argument{
 	{key: "x-queue-leader-locator", types: quorum | streams, later: classic,
 		check: oneOf("invalid_queue_locator_arg", "client-local", "balanced", "random", "least-leaders")},
 	{key: "x-delivery-limit", types: quorum, native: true},
-	{key: "x-consumer-timeout", types: quorum, check: checkPositiveTime, since: v4_3}, // refused by checkQuorum
+	{key: "x-consumer-timeout", types: quorum, check: checkPositiveTime, since: v4_3}, // for connections; see checkQuorum
 	{key: "x-consumer-disconnected-timeout", types: quorum, check: checkPositiveTime, since: v4_3},
 	{key: "x-delayed-retry-type", types: quorum, check: oneOf("invalid_delayed_retry_type", retryTypes...),
 		since: v4_3, native: true},
@@ -284,6 +284,14 @@ func (q *queue) readArguments(c *consumeConfig) error {
 			return at.invalidArgument("x-priority", why)
 		}
 		c.priority = int32(max(math.MinInt32, min(n, math.MaxInt32)))
+	}
+	if v, ok := c.args["x-consumer-timeout"]; ok && q.quorum && (!c.wire || c.version >= v4_3) {
+		switch why := checkPositiveTime(v); {
+		case why != "":
+			return at.invalidArgument("x-consumer-timeout", why)
+		case !c.wire:
+			return notSupported("%v: x-consumer-timeout is for connections: nothing limits the time for settling in process", at)
+		}
 	}
 	if q.log != nil {
 		return q.checkReader(c)

@@ -20,17 +20,31 @@ var reasonNames = [...]string{
 	fifo.Rejected: "rejected", fifo.Expired: "expired", fifo.MaxLength: "maxlen", fifo.DeliveryLimit: "delivery_limit",
 }
 
+// The values of x-dead-letter-strategy.
+const (
+	atMostOnce  = "at-most-once"
+	atLeastOnce = "at-least-once"
+)
+
 // letter is a message that died in a queue, on its way to the dead letter
 // exchange.
 type letter struct {
 	fifo.Dead[item]
 	to *deadLetters
+
+	// Of one that is held: it may be sent more than once.
+	message *Message // what became of it; nil = it was not sent yet
+	taken   []*queue // the queues that have it
+	tried   int64    // when it last came to a queue; 0 = never
+	done    bool     // all queues that it goes to have it
 }
 
 // outbox are the dead letters of a queue on their way out.
 type outbox struct {
-	letters []letter // not sent yet
-	sending bool     // a goroutine sends them
+	letters []letter    // to be sent
+	held    []letter    // were sent, and a queue did not take them, or there was none
+	sending bool        // a goroutine sends them
+	again   *time.Timer // sends those that are held again; nil = there are none
 	sent    [len(reasonNames)]uint64
 }
 
@@ -38,12 +52,16 @@ type outbox struct {
 // must call sendLetters when it has unlocked. q.mu is held.
 func (q *queue) collectLetters() (send bool) {
 	for _, d := range q.fifo.Dead() {
-		if to := q.settings.deadLetters; to != nil {
+		to := q.settings.deadLetters
+		switch {
+		case to != nil:
 			if q.outbox == nil {
 				q.outbox = new(outbox)
 			}
-			q.outbox.letters = append(q.outbox.letters, letter{d, to})
+			q.outbox.letters = append(q.outbox.letters, letter{Dead: d, to: to})
 			q.outbox.sent[d.Reason]++
+		case d.Held: // when it died they went somewhere
+			q.fifo.Forget(&d.Entry.Value)
 		}
 	}
 	if q.outbox == nil || len(q.outbox.letters) == 0 || q.outbox.sending {
@@ -79,8 +97,13 @@ func (q *queue) sendLetters() {
 			return
 		}
 		q.mu.Unlock()
+		held := false
 		for i := range letters {
 			q.send(&letters[i])
+			held = held || letters[i].Held
+		}
+		if held {
+			q.settleLetters(letters)
 		}
 		sent += len(letters)
 	}
@@ -89,31 +112,56 @@ func (q *queue) sendLetters() {
 	}
 }
 
-// send publishes a dead letter: at most once, to queues that take it if their
-// limits allow, and without anybody who waits or could be told (DLX-17).
+// send publishes a dead letter, to queues that take it if their limits allow, without
+// anybody who waits (DLX-17). It is done with when every queue has it, and there is
+// one; an exchange that delays it will do as well.
 func (q *queue) send(l *letter) {
+	if l.message == nil {
+		l.message = q.deadMessage(l) // once and for all, even if it will go elsewhere
+	}
 	b := q.broker
 	x, ok := b.exchanges.Load(l.to.exchange)
 	if !ok {
 		return
 	}
-	died := &l.Entry.Value
-	m := q.deadMessage(l)
+	x.published.Add(1)
+	died, m := &l.Entry.Value, l.message
 	key, more := l.to.key, []string(nil)
 	if !l.to.hasKey {
 		key, more = died.key, died.msg.keysToRepeat()
 	}
-	x.published.Add(1)
+	targets, refused := 0, false
 	found := b.passOn(x, &item{m, x, key}, more, func(target *queue, it *item) {
-		if l.Reason != fifo.Rejected && q.isCycle(target.name, m) {
+		targets++
+		switch {
+		case slices.Contains(l.taken, target):
+		case l.Reason != fifo.Rejected && q.isCycle(target.name, m):
 			b.log.Warn("dead letter dropped: it would go round in circles", "queue", target.name, "from", q.name)
-			return
+		default:
+			refused = !l.enter(target, it) || refused
 		}
-		target.accept(it)
 	})
+	l.done = !refused && (len(l.taken) > 0 || found && targets == 0)
 	if !found {
 		x.unroutable.Add(1)
 	}
+}
+
+// enter hands the letter to a queue, and reports false if that refuses it.
+func (l *letter) enter(target *queue, it *item) bool {
+	if !l.Held {
+		target.accept(it)
+		return true
+	}
+	err := target.take(it)
+	if err == errGone {
+		return true
+	}
+	l.tried = target.broker.now()
+	if err == nil {
+		l.taken = append(l.taken, target)
+	}
+	return err == nil
 }
 
 // accept is push for a message that nobody waits for: where a publisher would have
@@ -122,11 +170,17 @@ func (q *queue) accept(it *item) {
 	if q.log != nil && q.wire && q.version < v4_0 {
 		return // 3.10 has no way to give a stream what nobody publishes
 	}
+	_ = q.take(it) // nobody to tell
+}
+
+// take is accept for those who want to know what became of the message.
+func (q *queue) take(it *item) error {
 	q.lock()
 	defer q.unlock()
-	if q.gone == nil {
-		_ = q.putOrRefuse(it) // nobody to tell
+	if q.gone != nil {
+		return errGone
 	}
+	return q.putOrRefuse(it)
 }
 
 // keysToRepeat are the keys, besides that which it was published with, by which a

@@ -56,7 +56,7 @@ var policyKeys = map[string]policyKey{
 	"alternate-exchange":            text("alternate exchange name"),
 	"dead-letter-exchange":          text("dead letter exchange name"),
 	"dead-letter-routing-key":       text("dead letter routing key"),
-	"dead-letter-strategy":          text("dead letter strategy", "at-most-once", "at-least-once"),
+	"dead-letter-strategy":          text("dead letter strategy", atMostOnce, atLeastOnce),
 	"message-ttl":                   number("message TTL", 0, maxTime).byOperators(),
 	"expires":                       number("queue expiry", 1, maxTime).byOperators(),
 	"max-length":                    number("maximum length", 0, math.MaxInt64).byOperators(),
@@ -71,6 +71,9 @@ var policyKeys = map[string]policyKey{
 	"queue-version":                 {what: "queue-version value", check: func(v any) bool { return checkQueueVersion(v) == "" }},
 	"queue-leader-locator":          text("queue leader locator value", "client-local", "balanced", "random", "least-leaders"),
 	"max-age":                       {what: "max age", lesser: lesserAge, check: func(v any) bool { return checkMaxAge(v) == "" }},
+
+	// Since 4.0, for connections; 0 is none.
+	"consumer-timeout": number("consumer timeout", 0, maxTime),
 
 	// Of 4.3. A shorter delay is no stricter one: an argument goes before the policy, and no operator has a say.
 	"delayed-retry-type":   text("delayed retry type", retryTypes...),
@@ -102,7 +105,7 @@ func (q *queue) lacks() []string {
 	switch {
 	case !q.wire && t == classic: // it has these here
 		return slices.DeleteFunc(slices.Clone(keys), func(key string) bool {
-			return key == "delivery-limit" || slices.Contains(retryKeys, key)
+			return key == "delivery-limit" || key == "dead-letter-strategy" || slices.Contains(retryKeys, key)
 		})
 	case t == quorum && !q.defaults.retries: // it is of a version that does not have them
 		return slices.Concat(keys, retryKeys)

@@ -71,7 +71,8 @@
 // A message expires after its Expiration or the queue's [MessageTTL], a queue that
 // nobody uses after [Expires]. What expires, is rejected, is dropped because the
 // queue is full, or came back more often than [DeliveryLimit] allows, goes to the
-// [DeadLetter] exchange, with the header x-death, if the queue has one. With
+// [DeadLetter] exchange, with the header x-death, if the queue has one: at most once,
+// or with [DeadLetterAtLeastOnce] when there is somebody to take it. With
 // [Retry] a message that failed is delivered again after a pause that grows. What
 // waits in a queue without consumers, also to expire, is lost with the broker.
 //

@@ -47,8 +47,31 @@ func (q *queue) checkInvariants() error {
 	if q.gone == nil && len(q.waiters) > 0 && !q.fifo.Full() {
 		return errors.New("a publisher waits although there is room")
 	}
+	if err := q.checkLetters(); err != nil {
+		return err
+	}
 	if q.gone != nil && q.store().Ready() > 0 {
 		return errors.New("messages wait in a queue that is gone")
+	}
+	return nil
+}
+
+func (q *queue) checkLetters() error {
+	o := q.outbox
+	if o == nil {
+		o = new(outbox)
+	}
+	n := len(o.held)
+	for _, l := range o.letters {
+		if l.Held {
+			n++
+		}
+	}
+	switch {
+	case !o.sending && n != q.fifo.Held(): // else some are on their way
+		return fmt.Errorf("%d dead letters are held, but %d are counted", n, q.fifo.Held())
+	case (o.again != nil) != (len(o.held) > 0):
+		return errors.New("the timer for dead letters is wrong")
 	}
 	return nil
 }

@@ -291,6 +291,7 @@ func durationArgument(option, key string, d time.Duration, least int64) QueueOpt
 // where it goes, so a Block queue takes it beyond its limit, and one that refuses
 // loses it. Where it would go round in circles, without anybody rejecting it on
 // the way, it is dropped, and logged. What is purged or deleted is no dead letter.
+// DeadLetterAtLeastOnce loses none.
 func DeadLetter(exchange string) QueueOption {
 	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-exchange", exchange) })
 }
@@ -299,6 +300,20 @@ func DeadLetter(exchange string) QueueOption {
 // passed on to its DeadLetter exchange, instead of their own.
 func DeadLetterRoutingKey(key string) QueueOption {
 	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-routing-key", key) })
+}
+
+// DeadLetterAtLeastOnce keeps dead messages until all queues that they go to have
+// them, and there is at least one (QQ-19). One that is refused, or that nothing leads
+// anywhere, is tried again every three minutes, and when a [Policy] changes where dead
+// letters go. Meanwhile it counts against the limits of the queue that it died in, but
+// purging does not remove it; what QueueStats has of it is HeldLetters. It is lost with
+// the queue, or if a policy ends this.
+//
+// It has no effect without a DeadLetter exchange, or in a queue that drops messages or
+// passes on what it refuses when it is full: there DeadLetter is at most once, as
+// RabbitMQ has it, in which this is for [Quorum] queues with [RejectPublish].
+func DeadLetterAtLeastOnce() QueueOption {
+	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-strategy", atLeastOnce) })
 }
 
 // MaxPriority makes the queue hand out messages by their Priority, the highest

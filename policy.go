@@ -24,9 +24,10 @@ type Policy struct {
 	Pattern string
 	// Definition has the names of arguments, without "x-", as keys: expires,
 	// message-ttl, max-length, max-length-bytes, overflow, dead-letter-exchange,
-	// dead-letter-routing-key, delivery-limit, those of retries (see Retry) and of
-	// streams, and for exchanges alternate-exchange. An operator policy may have
-	// expires, message-ttl, max-length, max-length-bytes, delivery-limit and overflow.
+	// dead-letter-routing-key, dead-letter-strategy, delivery-limit, consumer-timeout
+	// (for connections), those of retries (see Retry) and of streams, and for exchanges
+	// alternate-exchange. An operator policy may have expires, message-ttl, max-length,
+	// max-length-bytes, delivery-limit and overflow.
 	// A policy with a key that is not for a type of queue does not apply to queues of
 	// that type. The table must not be changed afterwards.
 	Definition Table

@@ -518,6 +518,7 @@ func (q *queue) whyGone() error {
 func (q *queue) end(why error) {
 	q.gone = why
 	q.stopTimers()
+	q.dropLetters()
 	q.countSource()
 	q.store().Purge()
 	if why == errGone {

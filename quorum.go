@@ -1,6 +1,10 @@
 package pocketmq
 
-import "github.com/pocketmq/pocketmq/internal/fifo"
+import (
+	"time"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
+)
 
 // A quorum queue is replicated in RabbitMQ. Of that nothing is left on one node but
 // the rules by which it differs from a classic queue, some of them by version.
@@ -53,13 +57,21 @@ func (s *settings) quorumPriority(m *Message) uint8 {
 
 // checkQuorum refuses what there is not of quorum queues.
 func (w where) checkQuorum(c queueConfig) error {
-	if c.args["x-dead-letter-strategy"] == "at-least-once" && c.args["x-overflow"] == RejectPublish.String() {
-		return notSupported("%v: dead-lettering at least once is not supported", w)
-	}
-	if _, ok := c.args["x-consumer-timeout"]; ok && (!c.wire || c.version >= v4_3) {
-		return notSupported("%v: x-consumer-timeout is not supported", w)
+	if _, ok := c.args["x-consumer-timeout"]; ok && !c.wire {
+		return notSupported("%v: x-consumer-timeout is for connections: nothing limits the time for settling in process", w)
 	}
 	return nil
+}
+
+// consumerTimeout is how long a consumer with these arguments, which are valid, may leave
+// a message unsettled; 0 = nothing says so (CHAN-17).
+func (q *queue) consumerTimeout(args Table) time.Duration {
+	if ms, ok := integer(args["x-consumer-timeout"]); ok {
+		return time.Duration(ms) * time.Millisecond
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.settings.consumerTimeout
 }
 
 // checkDelete refuses the conditions of a deletion that quorum queues do not know

@@ -74,4 +74,7 @@ func TestConsumerTimeoutsOfQuorumQueues(t *testing.T) {
 		_, err = b.DeclareQueue(ctx, "classic", pocketmq.Arguments(pocketmq.Table{key: tc.value}))
 		require.ErrorIs(t, err, pocketmq.ErrPreconditionFailed, key)
 	}
+	declare(t, b, "q", pocketmq.Quorum())
+	_, err := b.Consume(ctx, "q", pocketmq.Arguments(pocketmq.Table{"x-consumer-timeout": 1000}))
+	require.ErrorIs(t, err, pocketmq.ErrNotSupported)
 }

@@ -16,12 +16,15 @@ type settings struct {
 	messageTTL    time.Duration   // of a message from when it comes in; negative = none
 	expires       time.Duration   // of the queue while nobody uses it; 0 = none
 	deadLetters   *deadLetters    // where dead messages go; nil = nowhere
+	atLeastOnce   bool            // they stay until they are there
 	deliveryLimit int             // how often a message may come back; negative = any number
 	stream        *streamSettings // nil unless it is a stream
 
 	place fifo.Place // where messages go that come back
 
 	retry *retry // how long what came back waits; nil = it does not
+
+	consumerTimeout time.Duration // for settling over a connection; 0 = that of the server
 
 	// Of arguments that no policy can set (POL-8).
 	maxPriority  uint8 // of messages; 0 = they have none
@@ -95,6 +98,9 @@ func settingsOf(defaults *settings, args Table) *settings {
 	if n, ok := integer(args["x-message-ttl"]); ok {
 		s.messageTTL = time.Duration(n) * time.Millisecond
 	}
+	if n, ok := integer(args["x-consumer-timeout"]); ok && n > 0 {
+		s.consumerTimeout = time.Duration(n) * time.Millisecond
+	}
 	if n, ok := integer(args["x-expires"]); ok {
 		s.expires = time.Duration(n) * time.Millisecond
 	}
@@ -118,6 +124,8 @@ func settingsOf(defaults *settings, args Table) *settings {
 	if s.quorum {
 		s.asQuorum()
 	}
+	// Where messages are dropped for want of room they cannot stay when they have died (QQ-19).
+	s.atLeastOnce = args["x-dead-letter-strategy"] == atLeastOnce && s.deadLetters != nil && (s.overflow == RejectPublish || s.overflow == Block)
 	if s.stream != nil {
 		s.stream = s.stream.with(s.maxBytes, args)
 	}
@@ -130,15 +138,15 @@ func (s *settings) limits() fifo.Limits[item] {
 		return fifo.Unlimited[item]()
 	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place,
-		Weight: s.highTurns, KeepDead: s.deadLetters != nil}
+		Weight: s.highTurns, KeepDead: s.deadLetters != nil, HoldDead: s.atLeastOnce, Size: bodySize}
 	if s.retry != nil {
 		l.Delay = s.retry.delay
 	}
-	if s.maxBytes >= 0 {
-		l.Size = func(it item) int { return len(it.msg.Body) } // bodies only (LEN-1)
-	}
 	return l
 }
+
+// bodySize is what a message counts for: its body only (LEN-1).
+func bodySize(it item) int { return len(it.msg.Body) }
 
 // plain reports whether a message that does not expire by itself can be pushed
 // without a further look at the settings.
@@ -188,6 +196,7 @@ func (q *queue) apply(f inForce, changes uint64) {
 		q.dropHead()
 	}
 	q.settings = s
+	q.reviewLetters()
 	if q.log != nil {
 		q.log.SetRetention(s.stream.Retention, time.Now())
 	}

@@ -163,8 +163,9 @@ func (b *Broker) close() error {
 // the first such loss.
 func (b *Broker) endQueues() (lost error) {
 	for _, q := range b.queues.All() {
+		held := q.heldLetters()
 		n, err := q.delete(deleteConfig{}, errBrokerClosed)
-		if err != nil || n == 0 {
+		if n += held; err != nil || n == 0 {
 			continue
 		}
 		b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)

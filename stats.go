@@ -80,6 +80,7 @@ type QueueStats struct {
 	Exhausted   uint64 // messages that came back more often than the delivery limit allows
 
 	DeadLettered DeadLetterStats // what was passed on to the dead letter exchange
+	HeldLetters  int             // of these, messages that stay until they are there; see DeadLetterAtLeastOnce
 }
 
 // DeadLetterStats are numbers of messages by the reason for which they died, in
@@ -173,7 +174,7 @@ func (q *queue) stats() QueueStats {
 		Ready: q.store().Ready(), Unacked: q.store().Unacked(), Delayed: q.fifo.Delayed(), WaitingPublishers: len(q.waiters),
 		Published: n.Published, Delivered: n.Delivered, Redelivered: n.Redelivered, Acked: n.Acked,
 		Rejected: n.Dead[fifo.Rejected], Returned: n.Returned, Dropped: n.Dead[fifo.MaxLength], Refused: q.rejected, Purged: n.Purged,
-		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit],
+		Expired: n.Dead[fifo.Expired], Exhausted: n.Dead[fifo.DeliveryLimit], HeldLetters: q.fifo.Held(),
 	}
 	if q.outbox != nil {
 		sent := &q.outbox.sent

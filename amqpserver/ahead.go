@@ -19,6 +19,7 @@ type ahead struct {
 	bytes  int          // that they take
 	err    error        // why reading ended; nil = it did not
 	lost   bool         // err means that the peer is gone
+	tick   bool         // it is time to look at the channels
 
 	tails map[uint16]tail // by channel, where frames has some of it
 	done  chan struct{}   // closed when it has; nil = there is none
@@ -55,7 +56,8 @@ func (c *conn) readAhead(settle bool) {
 			switch {
 			case err == errInterrupted || err == errForced:
 				return
-			case err == errTick: // what waits is not looked at
+			case err == errTick:
+				a.tick = true // what waits is not looked at now
 			case err != nil:
 				a.end(c, err)
 			case f.Type == wire.FrameHeartbeat && f.Channel == 0:
@@ -96,6 +98,10 @@ func (a *ahead) end(c *conn, err error) {
 // read returns the next frame to be handled.
 func (c *conn) read() (wire.Frame, error) {
 	a := &c.ahead
+	if a.tick {
+		a.tick = false
+		return wire.Frame{}, errTick
+	}
 	if len(a.frames) > 0 && !a.lost {
 		return a.pop(), nil
 	}

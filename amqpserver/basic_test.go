@@ -412,17 +412,6 @@ func TestConsumerTimeout(t *testing.T) { // CHAN-17
 	})
 }
 
-func TestNoConsumerTimeoutSince43(t *testing.T) {
-	bubble(t, func(t *testing.T, s *server) {
-		c := s.channel(t)
-		q := c.declare()
-		c.consume(q, "t")
-		c.publish(1, "", q, "m")
-		c.delivered(1)
-		c.silent(24 * time.Hour)
-	}, amqpserver.Compat(amqpserver.V4_3))
-}
-
 func TestGeneratedNames(t *testing.T) { // QUEUE-3, CONS-2
 	compare(t, func(t *testing.T, s *server) {
 		c := s.channel(t)

@@ -35,6 +35,7 @@ type channel struct {
 	consumers map[string]*consumer // by tag
 	lastTag   uint64               // of the delivery sent last
 	unacked   unacked
+	timeouts  timeouts
 }
 
 // expectation is the kind of frame that must come next.
@@ -52,8 +53,9 @@ type consumer struct {
 	tag     string
 	queue   string
 	noAck   bool
-	replies bool        // gets what is sent to the channel's reply-to
-	listed  atomic.Bool // in conn.ready
+	timeout time.Duration // for settling a delivery; 0 = none
+	replies bool          // gets what is sent to the channel's reply-to
+	listed  atomic.Bool   // in conn.ready
 
 	// Guarded by channel.mu.
 	core    *pocketmq.Consumer
@@ -200,32 +202,15 @@ func (ch *channel) stop() {
 	}
 	ch.consumers = nil
 	ch.unacked = unacked{}
+	ch.timeouts.stop()
 	ch.mu.Unlock()
 	ch.confirms = confirms{}
 	ch.tx = nil
 	ch.content = content{}
 }
 
-// tickInterval is the time between two looks at the channels.
-const tickInterval = time.Minute
-
 // age is the time that has passed since the connection was made.
 func (c *conn) age() time.Duration { return time.Since(c.connectedAt) }
-
-// checkTimeouts closes the channels whose client has not settled a delivery for too
-// long (CHAN-17).
-func (c *conn) checkTimeouts() {
-	limit := c.server.consumerTimeout
-	for _, ch := range c.channels {
-		ch.mu.Lock()
-		sent, ok := ch.unacked.oldest()
-		ch.mu.Unlock()
-		if ok && c.age()-sent > limit {
-			ch.fail(preconditionFailed("delivery acknowledgement on channel %d timed out. Timeout value used: %d ms. "+
-				"This timeout value can be configured, see consumers doc guide to learn more", ch.id, limit.Milliseconds()))
-		}
-	}
-}
 
 // start makes a consumer deliver, now that the client knows of it.
 func (k *consumer) start() {

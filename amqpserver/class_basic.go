@@ -2,6 +2,7 @@ package amqpserver
 
 import (
 	"errors"
+	"time"
 
 	"github.com/pocketmq/pocketmq"
 	"github.com/pocketmq/pocketmq/internal/hook"
@@ -126,6 +127,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 		tag = "amq.ctag-" + randomName()
 	}
 	k := &consumer{channel: ch, tag: tag, queue: queue, noAck: m.NoAck, replies: isReplyName(queue)}
+	k.timeout = ch.timeoutOf(queue, m.Arguments)
 	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
 	if err != nil {
 		return err
@@ -197,16 +199,18 @@ func (ch *channel) basicGet(m *wire.BasicGet) error {
 		ch.answer(false, &wire.BasicGetEmpty{})
 		return nil
 	}
-	ch.sendGot(&d, m.NoAck)
+	ch.sendGot(&d, m.NoAck, ch.timeoutOf(name, nil))
 	return nil
 }
 
-func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool) {
+func (ch *channel) sendGot(d *pocketmq.Delivery, noAck bool, timeout time.Duration) {
 	ch.mu.Lock()
 	defer ch.mu.Unlock()
 	ch.lastTag++
 	if !noAck {
-		ch.unacked.add(ch.lastTag, ch.conn.age(), d)
+		now := ch.conn.age()
+		ch.unacked.add(ch.lastTag, now, timeout, d)
+		ch.watch(now, timeout)
 	}
 	ch.conn.out.sendContent(ch.id, &wire.BasicGetOk{
 		DeliveryTag: ch.lastTag, Redelivered: d.Redelivered, Exchange: d.Exchange, RoutingKey: d.RoutingKey,

@@ -172,7 +172,7 @@ func (c *conn) open() error {
 		return err
 	}
 	c.silence = c.heartbeat * 5 / 2 // between two and three intervals
-	if c.server.consumerTimeout > 0 {
+	if c.server.compat < V4_3 && (c.server.consumerTimeout > 0 || c.server.compat >= V4_0) {
 		c.tick = time.Now().Add(tickInterval)
 	}
 	c.setState(stateRunning)

@@ -1,10 +1,6 @@
 package amqpserver
 
-import (
-	"time"
-
-	"github.com/pocketmq/pocketmq/internal/hook"
-)
+import "github.com/pocketmq/pocketmq/internal/hook"
 
 // Compatibility is the version of RabbitMQ that a Server behaves like.
 type Compatibility int
@@ -34,15 +30,6 @@ func (v Compatibility) maxMessageSize() int64 {
 		return 128 << 20
 	}
 	return 16 << 20
-}
-
-// consumerTimeout is the default of ConsumerTimeout (CHAN-17): since 4.3 classic
-// queues have none.
-func (v Compatibility) consumerTimeout() time.Duration {
-	if v >= V4_3 {
-		return 0
-	}
-	return 30 * time.Minute
 }
 
 // minFrameMax is the frame-max before tune-ok, and the least that may be

@@ -31,6 +31,7 @@ type conn struct {
 	gone   atomic.Bool                // the network connection is closed
 
 	interrupted atomic.Bool // the goroutine that reads ahead is to return
+	wakeUp      wakeUp      // the reader is to look at the channels
 
 	beat      atomic.Int64 // how often the writer sends heartbeats; 0 = never
 	state     atomic.Int32
@@ -48,6 +49,7 @@ type conn struct {
 	silence   time.Duration // after which the peer is taken for dead; 0 = never
 	tick      time.Time     // when to look at the channels next; zero = never
 	deadline  time.Time     // of reading, as source set it; zero = it did not
+	began     time.Time     // when the read began that a tick has ended; zero = none has
 	closing   bool          // connection.close was sent: the read deadline stays
 
 	admission       *admission // nil = none; server.mu guards it
@@ -366,13 +368,22 @@ func (s source) Read(b []byte) (int, error) {
 	if c.closing {
 		return c.nc.Read(b)
 	}
-	began := time.Now()
-	for now := began; ; {
+	now := time.Now()
+	began := now
+	if !c.began.IsZero() {
+		began = c.began
+	}
+	c.began = time.Time{}
+	for ; ; now = time.Now() {
 		c.setDeadline(began, now)
 		// Whoever wants the reader to return sets its deadline after the reason, so one
 		// of the two is seen.
 		if why := c.mustReturn(); why != nil {
 			return 0, why
+		}
+		if c.woken() {
+			c.began = began
+			return 0, errTick
 		}
 		n, err := c.nc.Read(b)
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
@@ -382,10 +393,13 @@ func (s source) Read(b []byte) (int, error) {
 			return 0, why
 		}
 		switch now = time.Now(); {
+		case c.woken():
+			c.began = began
+			return 0, errTick
 		case c.deadline.IsZero(), c.silence > 0 && now.Sub(began) >= c.silence:
 			return 0, err
 		case !c.tick.IsZero() && !now.Before(c.tick):
-			c.tick = now.Add(tickInterval)
+			c.began, c.tick = began, now.Add(tickInterval)
 			return 0, errTick
 		}
 	}
@@ -403,6 +417,33 @@ func (c *conn) setDeadline(began, now time.Time) {
 		c.deadline = dead
 	}
 	_ = c.nc.SetReadDeadline(c.deadline)
+}
+
+// wakeUp is a call to the reader. Its lock keeps the deadline by which the reader is
+// woken from coming later than the call is seen.
+type wakeUp struct {
+	mu    sync.Mutex
+	asked bool
+}
+
+// wakeReader has the reader look at the channels now.
+func (c *conn) wakeReader() {
+	c.wakeUp.mu.Lock()
+	defer c.wakeUp.mu.Unlock()
+	c.wakeUp.asked = true
+	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+}
+
+// woken reports whether wakeReader was called, once.
+func (c *conn) woken() bool {
+	c.wakeUp.mu.Lock()
+	defer c.wakeUp.mu.Unlock()
+	if !c.wakeUp.asked {
+		return false
+	}
+	c.wakeUp.asked, c.deadline = false, time.Time{}
+	_ = c.nc.SetReadDeadline(c.deadline)
+	return true
 }
 
 // mustReturn reports why the reader is to return although the client may send more.

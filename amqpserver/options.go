@@ -23,6 +23,7 @@ const (
 	defaultHeartbeat        = 60 * time.Second
 	defaultHandshakeTimeout = 10 * time.Second
 	defaultSendTimeout      = 30 * time.Second
+	defaultConsumerTimeout  = 30 * time.Minute
 )
 
 // config is what the options set; when they are complete, 0 is no limit.
@@ -100,7 +101,7 @@ func (c *config) setLimits() {
 	setLimit(&c.heartbeat, defaultHeartbeat)
 	setLimit(&c.handshakeTimeout, defaultHandshakeTimeout)
 	setLimit(&c.sendTimeout, defaultSendTimeout)
-	setLimit(&c.consumerTimeout, c.compat.consumerTimeout())
+	setLimit(&c.consumerTimeout, defaultConsumerTimeout)
 	setLimit(&c.maxMessageSize, c.compat.maxMessageSize())
 	setLimit(&c.maxConnections, 0)
 	setLimit(&c.maxQueues, 0)
@@ -171,9 +172,15 @@ func HandshakeTimeout(d time.Duration) Option {
 func SendTimeout(d time.Duration) Option { return func(c *config) { c.sendTimeout = d } }
 
 // ConsumerTimeout sets for how long a delivery may be unsettled before its channel
-// is closed (406 PRECONDITION_FAILED). Like RabbitMQ the server looks only once a
-// minute. The default is that of the RabbitMQ the server behaves like: half an hour,
-// and since 4.3 no limit.
+// is closed (406 PRECONDITION_FAILED); half an hour by default (CHAN-17). Like RabbitMQ
+// the server looks only once a minute. Since 4.0 the argument x-consumer-timeout of a
+// queue counts before it, or the lesser of that and of the policies' consumer-timeout.
+//
+// Since 4.3 all of it is for quorum queues only, and the argument x-consumer-timeout of a
+// consumer counts before the queue's. What is late goes back to the queue at
+// once, without counting against the delivery limit, and its consumer ends by
+// basic.cancel. The channel is closed as before if the client does not understand that,
+// got the message by basic.get, or holds another one when the time for that is up, too.
 func ConsumerTimeout(d time.Duration) Option {
 	return func(c *config) { c.consumerTimeout = d }
 }

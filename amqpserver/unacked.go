@@ -21,25 +21,26 @@ type unacked struct {
 type unackedDelivery struct {
 	tag      uint64
 	sent     time.Duration // when, from the connection's beginning on
+	limit    time.Duration // for how long it may be unsettled; 0 = for ever
 	delivery pocketmq.Delivery
 	taken    bool
 }
 
 // add enters a delivery; tags rise.
-func (u *unacked) add(tag uint64, sent time.Duration, d *pocketmq.Delivery) {
+func (u *unacked) add(tag uint64, sent, limit time.Duration, d *pocketmq.Delivery) {
 	if len(u.list) == cap(u.list) {
 		u.compact()
 	}
-	u.list = append(u.list, unackedDelivery{tag: tag, sent: sent, delivery: *d})
+	u.list = append(u.list, unackedDelivery{tag: tag, sent: sent, limit: limit, delivery: *d})
 	u.live++
 }
 
-// oldest tells when the oldest delivery was sent.
-func (u *unacked) oldest() (sent time.Duration, ok bool) {
+// oldest returns the oldest delivery, or nil.
+func (u *unacked) oldest() *unackedDelivery {
 	if u.start == len(u.list) {
-		return 0, false
+		return nil
 	}
-	return u.list[u.start].sent, true
+	return &u.list[u.start]
 }
 
 // got counts the deliveries of no consumer.

@@ -23,7 +23,7 @@ func TestUnackedAgainstAModel(t *testing.T) {
 		switch n := r.IntN(100); {
 		case n < 55:
 			last += 1 + uint64(r.IntN(2)) // deliveries without ack leave gaps
-			u.add(last, 0, &pocketmq.Delivery{ConsumerTag: string(rune(last % 1000))})
+			u.add(last, 0, 0, &pocketmq.Delivery{ConsumerTag: string(rune(last % 1000))})
 			model = append(model, last)
 		case n < 90:
 			tag := last - min(last, uint64(r.IntN(20)))
@@ -71,9 +71,9 @@ func TestUnackedAgainstAModel(t *testing.T) {
 
 func TestUnackedForgetsWhatWasTaken(t *testing.T) {
 	var u unacked
-	u.add(1, 0, &pocketmq.Delivery{}) // never settled
+	u.add(1, 0, 0, &pocketmq.Delivery{}) // never settled
 	for tag := uint64(2); tag < 100000; tag++ {
-		u.add(tag, 0, &pocketmq.Delivery{})
+		u.add(tag, 0, 0, &pocketmq.Delivery{})
 		u.take(tag)
 	}
 	require.Less(t, cap(u.list), 100)

@@ -191,7 +191,8 @@ func (k *consumer) deliver(d *pocketmq.Delivery, now time.Duration) {
 	}
 	ch.lastTag++
 	if !k.noAck {
-		ch.unacked.add(ch.lastTag, now, d)
+		ch.unacked.add(ch.lastTag, now, k.timeout, d)
+		ch.watch(now, k.timeout)
 	}
 	ch.conn.out.sendDelivery(ch.id, d, ch.lastTag)
 }

@@ -386,6 +386,16 @@ func TestRetryIsForQuorumQueues(t *testing.T) {
 	})
 }
 
+func TestDeadLetterAtLeastOnceNeedsRejectPublish(t *testing.T) {
+	inBubble(t, func(t *testing.T, _ *amqptest.Server, c *rabbitmq.Client) {
+		opts := []pocketmq.QueueOption{pocketmq.Quorum(), pocketmq.DeadLetter("x"), pocketmq.DeadLetterAtLeastOnce()}
+		_, err := c.DeclareQueue(ctx, "q", opts...)
+		assert.ErrorIs(t, err, pocketmq.ErrNotSupported)
+		_, err = c.DeclareQueue(ctx, "q", append(opts, pocketmq.Overflow(pocketmq.RejectPublish))...)
+		assert.NoError(t, err)
+	})
+}
+
 func TestDirectReplyToIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, _ *amqptest.Server, c *rabbitmq.Client) {
 		const name = "amq.rabbitmq.reply-to"

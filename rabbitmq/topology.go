@@ -241,7 +241,7 @@ func (c *Client) DeleteExchange(ctx context.Context, name string, opts ...pocket
 // refused with ErrNotSupported, and so is MaxLength without Overflow, which would
 // mean it. Without either the queue has no limit. Retry is refused likewise where no
 // RabbitMQ has it: in queues that are not Quorum, and with Exponential. One older than
-// 4.3 ignores it in quorum queues, too.
+// 4.3 ignores it in quorum queues, too. DeadLetterAtLeastOnce needs Overflow(RejectPublish).
 func (c *Client) DeclareQueue(ctx context.Context, name string, opts ...pocketmq.QueueOption) (pocketmq.QueueInfo, error) {
 	if err := hook.CheckName("queue", name); err != nil {
 		return pocketmq.QueueInfo{}, err
@@ -288,6 +288,8 @@ func checkQueue(q hook.QueueConfig) error {
 			"there are DropHead and RejectPublish")
 	case retries && q.Arguments["x-queue-type"] != "quorum":
 		return notSupported("Retry: RabbitMQ has it in quorum queues only, from 4.3 on, and ignores it in others")
+	case q.Arguments["x-dead-letter-strategy"] == "at-least-once" && overflow != pocketmq.RejectPublish.String():
+		return notSupported("DeadLetterAtLeastOnce: RabbitMQ has it in queues with Overflow(RejectPublish) only, and ignores it in others")
 	case exponential:
 		return notSupported("RetryPolicy.Exponential: the pauses of a RabbitMQ grow by Min each time")
 	}

@@ -100,7 +100,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.IntVar(&s.channelMax, "channel-max", 0, "the most channels of a connection; by default 2047, -1 for 65535")
 	f.Var(&s.heartbeat, "heartbeat", "the `interval` of heartbeats proposed to clients; by default 60s, -1 for none")
 	f.Var(&s.sendTimeout, "send-timeout", "drop a client that takes nothing of what is sent to it for this `time`; by default 30s, -1 for none")
-	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m, and none with -compat 4.3; -1 for none")
+	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m; with -compat 4.3 of quorum queues only; -1 for none")
 	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; by default any `number`")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
 	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")

@@ -38,6 +38,7 @@ const (
 type Dead[T any] struct {
 	Entry  Entry[T]
 	Reason Reason
+	Held   bool // it counts against the limits until Forget is called
 }
 
 // before makes the entries that came back a heap with the lowest place on top.

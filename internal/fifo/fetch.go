@@ -47,7 +47,7 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 		c.unacked += n
 		q.unacked += n
 		q.counts.Delivered += uint64(n)
-		if q.limits.Size != nil {
+		if q.limits.Bytes >= 0 {
 			for e := range batch.All() {
 				q.weigh(&e.Value, -1)
 			}

@@ -29,6 +29,8 @@ type model struct {
 	single    bool // only one consumer gets messages
 	active    *modelConsumer
 	dead      []Dead[int]
+	holds     bool             // what died counts against the limits
+	held      []int            // what does
 	line      []*modelConsumer // those who may still have credit, in turn
 	consumers []*modelConsumer
 }
@@ -110,7 +112,12 @@ func (m *model) expire() {
 	}
 }
 
-func (m *model) bury(e Entry[int], why Reason) { m.dead = append(m.dead, Dead[int]{e, why}) }
+func (m *model) bury(e Entry[int], why Reason) {
+	m.dead = append(m.dead, Dead[int]{e, why, m.holds})
+	if m.holds {
+		m.held = append(m.held, e.Value)
+	}
+}
 
 func (m *model) weight() (n int64) {
 	for _, e := range m.waiting {
@@ -120,7 +127,11 @@ func (m *model) weight() (n int64) {
 }
 
 func (m *model) fits(v int) bool {
-	return len(m.waiting) < m.limit && (m.bytes < 0 || m.weight()+int64(size(v)) <= m.bytes)
+	n, bytes := len(m.waiting)+len(m.held), m.weight()+int64(size(v))
+	for _, v := range m.held {
+		bytes += int64(size(v))
+	}
+	return n < m.limit && (m.bytes < 0 || bytes <= m.bytes)
 }
 
 func (m *model) over() bool {
@@ -181,11 +192,9 @@ type both struct {
 // newPair returns an empty queue with limits that depend on kind.
 func newPair(kind byte) *pair {
 	m := model{limit: 3, bytes: int64(kind%8) - 1, returns: int(kind/8%4) - 1, levels: kind / 32 % 4, single: kind >= 200,
-		place: Place(kind % 3), delays: kind%5 == 0, places: firstPlace, turn: int(kind % 4)}
-	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Failures: m.returns, Place: m.place, KeepDead: true, Weight: m.turn}
-	if m.bytes >= 0 {
-		limits.Size = size
-	}
+		place: Place(kind % 3), delays: kind%5 == 0, places: firstPlace, turn: int(kind % 4), holds: kind%7 < 3}
+	limits := Limits[int]{Length: m.limit, Bytes: m.bytes, Size: size, Failures: m.returns, Place: m.place, Weight: m.turn,
+		KeepDead: true, HoldDead: m.holds}
 	if m.delays {
 		limits.Delay = delay
 	}
@@ -471,6 +480,9 @@ func (p *pair) rare(arg byte) {
 			panic("Purge differs")
 		}
 		p.m.waiting, p.m.delayed = nil, nil
+	case arg%4 == 1 && len(p.m.held) > 0:
+		p.q.Forget(&p.m.held[0])
+		p.m.held = p.m.held[1:]
 	default:
 		p.q.Trim()
 		for len(p.m.waiting) > p.m.limit || p.m.bytes >= 0 && p.m.weight() > p.m.bytes {
@@ -500,7 +512,7 @@ func (p *pair) compare(look bool) {
 		panic(fmt.Sprintf("dead %v, want %v", dead, p.m.dead))
 	}
 	p.m.dead = nil
-	if p.q.Ready() != len(p.m.waiting) || p.q.Delayed() != len(p.m.delayed) || len(p.q.consumers) != len(p.m.consumers) {
+	if p.q.Ready() != len(p.m.waiting) || p.q.Delayed() != len(p.m.delayed) || p.q.Held() != len(p.m.held) || len(p.q.consumers) != len(p.m.consumers) {
 		panic("the numbers of messages or consumers differ")
 	}
 	for _, b := range p.both {

@@ -1,6 +1,9 @@
 package fifo
 
-import "github.com/pocketmq/pocketmq/internal/ring"
+import (
+	"github.com/pocketmq/pocketmq/internal/invariant"
+	"github.com/pocketmq/pocketmq/internal/ring"
+)
 
 // Queue is the state of one queue. Make it with New.
 type Queue[T any] struct {
@@ -10,6 +13,7 @@ type Queue[T any] struct {
 	seq     uint64    // the last place that was given away
 	limits  Limits[T]
 	bytes   int64 // of the messages that wait, if they are limited
+	held    held  // died, and still count against the limits
 	unacked int
 	pool    *ring.Pool[Entry[T]]
 
@@ -51,7 +55,7 @@ type Limits[T any] struct {
 	Length int   // most messages waiting for a consumer; negative = any number
 	Bytes  int64 // most bytes of these; negative = any number
 
-	// Size is the number of bytes of a message, nil unless Bytes is a limit.
+	// Size is the number of bytes of a message; nil will do without Bytes and HoldDead.
 	Size func(T) int
 
 	// Failures is how often a message may come back by Return; the next time it is
@@ -73,6 +77,15 @@ type Limits[T any] struct {
 
 	// KeepDead lets Dead return what died; else it is gone at once.
 	KeepDead bool
+
+	// HoldDead has what died count against the limits until Forget is called (QQ-19).
+	HoldDead bool
+}
+
+// held is what counts against the limits besides the messages that wait.
+type held struct {
+	n     int
+	bytes int64
 }
 
 // Place is where a message goes that comes back after somebody saw it.
@@ -117,7 +130,7 @@ func (q *Queue[T]) SetLimits(limits Limits[T]) {
 
 // weighAll is what bytes has to be.
 func (q *Queue[T]) weighAll() (n int64) {
-	if q.limits.Size == nil {
+	if q.limits.Bytes < 0 {
 		return 0
 	}
 	for _, l := range q.lanes() {
@@ -136,7 +149,7 @@ func (q *Queue[T]) weighAll() (n int64) {
 
 // weigh counts a message that begins to wait, by 1, or does no longer, by -1.
 func (q *Queue[T]) weigh(v *T, by int64) {
-	if q.limits.Size != nil {
+	if q.limits.Bytes >= 0 {
 		q.bytes += by * int64(q.limits.Size(*v))
 	}
 }
@@ -157,16 +170,16 @@ func (q *Queue[T]) Unacked() int { return q.unacked }
 
 // Full reports whether a further message that no consumer takes at once would
 // exceed the limit of the length.
-func (q *Queue[T]) Full() bool { return q.limits.Length >= 0 && q.Ready() >= q.limits.Length }
+func (q *Queue[T]) Full() bool { return q.limits.Length >= 0 && q.held.n+q.Ready() >= q.limits.Length }
 
 // Fits reports whether a message could wait without exceeding a limit.
 func (q *Queue[T]) Fits(v *T) bool {
-	return !q.Full() && (q.limits.Size == nil || q.bytes+int64(q.limits.Size(*v)) <= q.limits.Bytes)
+	return !q.Full() && (q.limits.Bytes < 0 || q.bytes+q.held.bytes+int64(q.limits.Size(*v)) <= q.limits.Bytes)
 }
 
 // Over reports whether more is waiting than the limits allow.
 func (q *Queue[T]) Over() bool {
-	return q.limits.Length >= 0 && q.Ready() > q.limits.Length || q.limits.Size != nil && q.bytes > q.limits.Bytes
+	return q.limits.Length >= 0 && q.Ready() > q.limits.Length || q.limits.Bytes >= 0 && q.bytes > q.limits.Bytes
 }
 
 // Counts returns the running totals.
@@ -419,11 +432,28 @@ func (q *Queue[T]) nextDelayed() *delayed[T] {
 // bury ends a message that is not in the queue any more.
 func (q *Queue[T]) bury(e Entry[T], why Reason) {
 	q.counts.Dead[why]++
-	if q.limits.KeepDead {
-		r := q.rarely()
-		r.dead = append(r.dead, Dead[T]{e, why})
+	if !q.limits.KeepDead {
+		return
 	}
+	if q.limits.HoldDead {
+		q.hold(&e.Value, 1)
+	}
+	r := q.rarely()
+	r.dead = append(r.dead, Dead[T]{e, why, q.limits.HoldDead})
 }
+
+// hold counts a message against the limits that died, by 1, or does no longer, by -1.
+func (q *Queue[T]) hold(v *T, by int) {
+	q.held.n += by
+	q.held.bytes += int64(by) * int64(q.limits.Size(*v))
+	invariant.Check(q.held.n >= 0 && q.held.bytes >= 0, "fifo: forgotten what was not held: %+v", q.held)
+}
+
+// Forget ends what HoldDead began for a message that died.
+func (q *Queue[T]) Forget(v *T) { q.hold(v, -1) }
+
+// Held is the number of messages that died and still count against the limits.
+func (q *Queue[T]) Held() int { return q.held.n }
 
 // Dead returns the messages that died since it was called last, in the order in
 // which they did. They are the caller's.
@@ -459,7 +489,7 @@ func (q *Queue[T]) Trim() {
 func (q *Queue[T]) Refuse(v *T) {
 	if q.limits.KeepDead {
 		r := q.rarely()
-		r.dead = append(r.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength})
+		r.dead = append(r.dead, Dead[T]{Entry[T]{Value: *v}, MaxLength, false})
 	}
 }
 

@@ -3,7 +3,10 @@
 // initialised; since it imports this package, its types appear here as any.
 package hook
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // NodeName is what a broker calls itself where RabbitMQ names a node.
 const NodeName = "pocketmq@localhost"
@@ -53,6 +56,10 @@ var (
 
 	// Queue describes a queue of a *pocketmq.Broker; its kind is its x-queue-type.
 	Queue func(broker any, name string) (kind string, exists bool)
+
+	// ConsumerTimeout returns how long a consumer with these arguments may leave a message
+	// of a queue of a *pocketmq.Broker unsettled, and 0 if nothing says so.
+	ConsumerTimeout func(broker any, queue string, args map[string]any) (limit time.Duration, quorum bool)
 
 	// QueueCount returns how many queues a *pocketmq.Broker has.
 	QueueCount func(broker any) int

@@ -1,0 +1,120 @@
+package pocketmq
+
+import (
+	"slices"
+	"time"
+)
+
+// With at-least-once, dead letters are held: they count against the limits of the queue
+// that they died in until all queues that they go to have them (QQ-19). A queue that
+// refuses one, and an exchange or a route that is missing, get it again later.
+
+// letterRetry is the time from when letters begin to be held until they are sent again,
+// and that a queue has which has refused one.
+const letterRetry = 3 * time.Minute
+
+// settleLetters is the end of sending letters some of which are held.
+func (q *queue) settleLetters(letters []letter) {
+	q.mu.Lock()
+	q.tick()
+	for i := range letters {
+		l := &letters[i]
+		switch {
+		case !l.Held:
+		case l.done || !q.holdsLetters():
+			q.fifo.Forget(&l.Entry.Value)
+		case l.to != q.settings.deadLetters: // they have changed meanwhile
+			q.sendAgain(*l)
+		default:
+			q.outbox.held = append(q.outbox.held, *l)
+		}
+	}
+	q.waitForLetters()
+	q.unlock() // there may be room
+}
+
+// holdsLetters reports whether letters that died here stay; q.mu is held.
+func (q *queue) holdsLetters() bool { return q.settings.atLeastOnce && q.gone == nil }
+
+// sendAgain has a letter sent after this step, to where letters go now. q.mu is held.
+func (q *queue) sendAgain(l letter) {
+	l.to = q.settings.deadLetters
+	q.outbox.letters = append(q.outbox.letters, l)
+}
+
+// waitForLetters sees to it that there is a timer while letters are held. q.mu is held.
+func (q *queue) waitForLetters() {
+	o := q.outbox
+	switch {
+	case len(o.held) == 0 && o.again != nil:
+		o.again.Stop()
+		o.again = nil
+	case len(o.held) > 0 && o.again == nil:
+		q.broker.log.Warn("dead letters are held: no queue takes them", "queue", q.name, "exchange", q.settings.deadLetters.exchange,
+			"letters", len(o.held))
+		o.again = time.AfterFunc(letterRetry, q.retryLetters)
+	}
+}
+
+// retryLetters is for the timer.
+func (q *queue) retryLetters() {
+	q.mu.Lock()
+	q.collect()
+	q.outbox.again = nil
+	q.resendLetters()
+	q.unlock()
+}
+
+// resendLetters has the letters sent again that came to no queue, and those that were
+// refused long enough ago. q.mu is held.
+func (q *queue) resendLetters() {
+	before := q.broker.now() - int64(letterRetry)
+	q.outbox.held = slices.DeleteFunc(q.outbox.held, func(l letter) bool {
+		due := l.tried == 0 || l.tried <= before
+		if due {
+			q.sendAgain(l)
+		}
+		return due
+	})
+	q.waitForLetters()
+}
+
+// reviewLetters is for new settings: they may lead letters elsewhere, or not hold them
+// any more. Then they are lost, as in RabbitMQ. q.mu is held.
+func (q *queue) reviewLetters() {
+	switch {
+	case q.outbox == nil:
+	case q.holdsLetters():
+		q.resendLetters()
+	default:
+		if n := q.dropLetters(); n > 0 {
+			q.broker.log.Warn("dead letters are lost: the queue holds them no longer", "queue", q.name, "letters", n)
+		}
+	}
+}
+
+// dropLetters loses the letters that are held, and returns their number. q.mu is held.
+func (q *queue) dropLetters() (n int) {
+	o := q.outbox
+	if o == nil {
+		return 0
+	}
+	drop := func(l letter) bool {
+		if l.Held {
+			q.fifo.Forget(&l.Entry.Value)
+			n++
+		}
+		return l.Held
+	}
+	o.held = slices.DeleteFunc(o.held, drop)
+	o.letters = slices.DeleteFunc(o.letters, drop)
+	q.waitForLetters()
+	return n
+}
+
+// heldLetters is the number of letters that a queue loses with its end.
+func (q *queue) heldLetters() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fifo.Held()
+}

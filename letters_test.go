@@ -1,0 +1,241 @@
+package pocketmq_test
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/pocketmq/pocketmq"
+)
+
+// faithful declares a queue whose dead messages stay until they are in the queues behind
+// the exchange "dx".
+func faithful(t testing.TB, b *pocketmq.Broker, opts ...pocketmq.QueueOption) {
+	t.Helper()
+	declare(t, b, "q", append(opts, pocketmq.DeadLetter("dx"), pocketmq.DeadLetterAtLeastOnce())...)
+}
+
+// die lets messages of the queue "q" die.
+func die(t testing.TB, b *pocketmq.Broker, bodies ...string) {
+	t.Helper()
+	send(t, b, "q", bodies...)
+	for range bodies {
+		must(t, take(t, b, "q").Reject())
+	}
+}
+
+func deadLetterExchange(t testing.TB, b *pocketmq.Broker, queues ...string) {
+	t.Helper()
+	must(t, b.DeclareExchange(ctx, "dx", pocketmq.Fanout))
+	for _, q := range queues {
+		must(t, b.Bind(ctx, q, "dx", ""))
+	}
+}
+
+func TestDeadLettersStayUntilThereIsARoute(t *testing.T) { // QQ-19
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		faithful(t, b)
+		declare(t, b, "dead")
+		die(t, b, "a", "b")
+		time.Sleep(time.Minute)
+		die(t, b, "c")
+		require.Equal(t, 3, stats(t, b, "q").HeldLetters)
+		require.Zero(t, stats(t, b, "q").Ready)
+		deadLetterExchange(t, b, "dead")
+		die(t, b, "d")
+		require.Equal(t, []string{"d"}, drain(t, b, "dead"), "which needs not wait for the others")
+		time.Sleep(2*time.Minute - 1)
+		synctest.Wait()
+		require.Empty(t, drain(t, b, "dead"))
+		time.Sleep(1)
+		synctest.Wait()
+		require.Equal(t, []string{"a", "b", "c"}, drain(t, b, "dead"))
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+	})
+}
+
+func TestADeadLetterStaysUntilAllQueuesHaveIt(t *testing.T) { // QQ-19
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "ok")
+		declare(t, b, "full", pocketmq.MaxLength(1), reject)
+		deadLetterExchange(t, b, "ok", "full")
+		faithful(t, b)
+		die(t, b, "a", "b")
+		require.Equal(t, []string{"a", "b"}, drain(t, b, "ok"))
+		time.Sleep(3 * time.Minute) // it is still full
+		synctest.Wait()
+		require.Equal(t, []string{"a"}, drain(t, b, "full"))
+		require.Equal(t, 1, stats(t, b, "q").HeldLetters)
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		d := take(t, b, "full")
+		require.Equal(t, "b", string(d.Body))
+		require.Equal(t, int64(1), deaths(t, d)[0]["count"], "it has died once")
+		must(t, d.Ack())
+		require.Empty(t, drain(t, b, "ok"), "which has it already")
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+	})
+}
+
+// One that was refused is not tried again before its time, but one that came to no queue is.
+func TestAQueueThatHasRefusedADeadLetterIsLeftAloneForAWhile(t *testing.T) { // QQ-19
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "full", pocketmq.MaxLength(0), reject)
+		faithful(t, b)
+		die(t, b, "nowhere")
+		time.Sleep(time.Minute)
+		deadLetterExchange(t, b, "full")
+		die(t, b, "refused")
+		require.EqualValues(t, 1, stats(t, b, "full").Refused)
+		time.Sleep(2 * time.Minute)
+		synctest.Wait()
+		require.EqualValues(t, 2, stats(t, b, "full").Refused, "nowhere, now refused")
+		time.Sleep(3 * time.Minute)
+		synctest.Wait()
+		require.EqualValues(t, 4, stats(t, b, "full").Refused)
+	})
+}
+
+func TestDeadLettersThatStayTakeRoom(t *testing.T) { // QQ-19
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "dead")
+		for _, limit := range []pocketmq.QueueOption{pocketmq.MaxLength(2), pocketmq.MaxBytes(2)} {
+			faithful(t, b, limit, reject)
+			die(t, b, "a")
+			send(t, b, "q", "b")
+			require.ErrorIs(t, b.Publish(ctx, "", "q", msg("c")), pocketmq.ErrQueueFull)
+			_, err := b.PurgeQueue(ctx, "q")
+			must(t, err)
+			send(t, b, "q", "d")
+			require.ErrorIs(t, b.Publish(ctx, "", "q", msg("e")), pocketmq.ErrQueueFull, "it is not purged")
+			_, err = b.DeleteQueue(ctx, "q")
+			must(t, err)
+		}
+		faithful(t, b, pocketmq.MaxLength(1))
+		die(t, b, "f")
+		published := background(func() error { return b.Publish(ctx, "", "q", msg("g")) })
+		waits(t, published)
+		deadLetterExchange(t, b, "dead")
+		waits(t, published)
+		time.Sleep(3 * time.Minute)
+		must(t, result(t, published))
+		require.Equal(t, []string{"f"}, drain(t, b, "dead"))
+	})
+}
+
+func TestAPolicyLeadsDeadLettersElsewhere(t *testing.T) { // QQ-19, POL-9
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		policy := func(definition pocketmq.Table) {
+			t.Helper()
+			must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: definition}))
+		}
+		policy(pocketmq.Table{"dead-letter-exchange": "nowhere", "dead-letter-strategy": "at-least-once"})
+		declare(t, b, "q")
+		declare(t, b, "dead")
+		die(t, b, "a", "b")
+		require.Equal(t, 2, stats(t, b, "q").HeldLetters)
+		policy(pocketmq.Table{"dead-letter-exchange": "", "dead-letter-routing-key": "dead", "dead-letter-strategy": "at-least-once"})
+		require.Equal(t, []string{"a", "b"}, drain(t, b, "dead"))
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+	})
+}
+
+// As in RabbitMQ they are lost if they may not stay, and do not come back later.
+func TestDeadLettersAreLostWithTheirStrategy(t *testing.T) { // QQ-19
+	synctest.Test(t, func(t *testing.T) {
+		var log logbook
+		b := newBroker(t, log.option())
+		policy := func(strategy string) {
+			t.Helper()
+			must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
+				"dead-letter-exchange": "", "dead-letter-routing-key": "dead", "dead-letter-strategy": strategy,
+			}}))
+		}
+		policy("at-least-once")
+		declare(t, b, "q", pocketmq.MaxLength(1))
+		die(t, b, "a")
+		policy("at-most-once")
+		require.Contains(t, strings.Join(log.read(), ""), "dead letters are lost")
+		declare(t, b, "dead")
+		policy("at-least-once")
+		send(t, b, "q", "b") // there is room
+		time.Sleep(time.Hour)
+		require.Empty(t, drain(t, b, "dead"))
+	})
+}
+
+func TestADeadLetterDoesNotStayWhereMessagesAreDropped(t *testing.T) { // QQ-19
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		faithful(t, b, pocketmq.MaxLength(1), dropHead)
+		send(t, b, "q", "a", "b")
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+	})
+}
+
+func TestDeadLettersThatStayAreLostWithTheBroker(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := pocketmq.New()
+		faithful(t, b)
+		die(t, b, "a")
+		require.ErrorIs(t, b.Shutdown(ctx), pocketmq.ErrMessagesLost)
+		must(t, b.CheckInvariants())
+	})
+}
+
+func TestADelayedDeadLetterIsOnItsWay(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		must(t, b.DeclareExchange(ctx, "dx", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Fanout)))
+		declare(t, b, "dead")
+		must(t, b.Bind(ctx, "dead", "dx", ""))
+		faithful(t, b)
+		m := msg("a")
+		must(t, m.SetDelay(time.Hour))
+		must(t, b.Publish(ctx, "", "q", m))
+		must(t, take(t, b, "q").Reject())
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+		time.Sleep(2 * time.Hour)
+		require.Equal(t, []string{"a"}, drain(t, b, "dead"))
+	})
+}
+
+// Nothing is lost, nothing comes twice, while messages die and a full queue is emptied.
+func TestDeadLettersArriveOnce(t *testing.T) { // QQ-19
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "dead", pocketmq.MaxLength(7), reject)
+		deadLetterExchange(t, b, "dead")
+		faithful(t, b)
+		const n = 1000
+		handle(t, b, "q", func(_ context.Context, d *pocketmq.Delivery) error { return d.Reject() }, pocketmq.Concurrency(4))
+		published := background(func() error {
+			for i := range n {
+				if err := b.Publish(ctx, "", "q", msg(strconv.Itoa(i))); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		got := map[string]int{}
+		collect := func() {
+			for _, body := range drain(t, b, "dead") {
+				got[body]++
+			}
+		}
+		for len(got) < n {
+			collect()
+			time.Sleep(20 * time.Second)
+		}
+		must(t, result(t, published))
+		time.Sleep(time.Hour)
+		collect()
+		require.Len(t, got, n)
+		for body, times := range got {
+			require.Equal(t, 1, times, body)
+		}
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+	})
+}
