@@ -130,7 +130,7 @@ func (s *settings) limits() fifo.Limits[item] {
 		return fifo.Unlimited[item]()
 	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place,
-		Weight: s.highTurns, KeepDead: s.deadLetters != nil}
+		Weight: s.highTurns, KeepDead: s.deadLetters != nil, TrimmedFirst: s.quorum}
 	if s.retry != nil {
 		l.Delay = s.retry.delay
 	}

@@ -61,12 +61,12 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if m.Queue == replyName {
 		return ch.consumeReplies(m)
 	}
-	if ch.hasConsumer(m.ConsumerTag) {
-		return errTagInUse(m.ConsumerTag)
-	}
 	name, err := ch.queueName(m.Queue)
 	if err != nil {
 		return err
+	}
+	if ch.hasConsumer(m.ConsumerTag) {
+		return errTagInUse(m.ConsumerTag)
 	}
 	if err := ch.mayReadQueue(name); err != nil {
 		return err

@@ -1,6 +1,10 @@
 package fifo
 
-import "github.com/pocketmq/pocketmq/internal/ring"
+import (
+	"slices"
+
+	"github.com/pocketmq/pocketmq/internal/ring"
+)
 
 // Queue is the state of one queue. Make it with New.
 type Queue[T any] struct {
@@ -73,6 +77,10 @@ type Limits[T any] struct {
 
 	// KeepDead lets Dead return what died; else it is gone at once.
 	KeepDead bool
+
+	// TrimmedFirst makes what Trim drops come before what else died since Dead was
+	// called, and the last of it first.
+	TrimmedFirst bool
 }
 
 // Place is where a message goes that comes back after somebody saw it.
@@ -449,10 +457,24 @@ func (q *Queue[T]) Wake(c *Consumer[T]) { q.woken = append(q.woken, c) }
 
 // Trim drops messages from the head until no more wait than the limits allow.
 func (q *Queue[T]) Trim() {
+	before := q.Dead()
 	for q.Over() {
 		q.bury(q.pop(), MaxLength)
 	}
+	q.trimmed(before)
 	q.expire()
+}
+
+// trimmed says in which order Trim drops; before is what had died already.
+func (q *Queue[T]) trimmed(before []Dead[T]) {
+	switch {
+	case q.rare == nil:
+	case q.limits.TrimmedFirst:
+		slices.Reverse(q.rare.dead)
+		q.rare.dead = append(q.rare.dead, before...)
+	case before != nil:
+		q.rare.dead = append(before, q.rare.dead...)
+	}
 }
 
 // Refuse lets a message die that is not let in, which no counter counts.
