@@ -38,7 +38,13 @@ func init() {
 		}
 		return err
 	}
-	hook.Reserve = func(w any, n int) { w.(*Window).put(-n) }
+	hook.Cover = func(w any, consumers []any, unsettled, settled any) {
+		all := make([]*Consumer, len(consumers))
+		for i, c := range consumers {
+			all[i] = c.(*Consumer)
+		}
+		w.(*Window).cover(all, unsettled.([]*Delivery), settled.([]*Delivery))
+	}
 	hook.QueueCount = func(b any) int { return b.(*Broker).queues.Len() }
 	hook.Exchange = func(b any, name string) (kind string, exists bool) {
 		x, ok := b.(*Broker).exchanges.Load(name)

@@ -61,12 +61,9 @@ func newConsumer(s *Session, q *queue, cfg consumeConfig) *Consumer {
 	c.core.Owner = c
 	c.batch = ring.New(&q.broker.entries)
 	c.holder.queue, c.holder.core = q, &c.core
-	if cfg.window != nil {
-		c.core.Gate = &gate{window: cfg.window, consumer: c}
-		if !c.autoAck {
-			c.window.Store(cfg.window)
-			c.eager = true
-		}
+	if c.core.Uncounted = c.autoAck; cfg.window != nil && !c.autoAck {
+		c.window.Store(cfg.window)
+		c.eager = true
 	}
 	return c
 }

@@ -4,6 +4,8 @@ import (
 	"math"
 	"slices"
 	"sync"
+
+	"github.com/pocketmq/pocketmq/internal/fifo"
 )
 
 // Window is a prefetch limit that several consumers share, of one queue or of
@@ -15,7 +17,7 @@ type Window struct {
 	mu      sync.Mutex
 	size    int
 	used    int
-	waiting []*gate // of consumers that were refused; to be told when there is room
+	waiting []*gate // of queues that were refused; to be told when there is room
 }
 
 // NewWindow returns a window of n unsettled messages; n must be positive.
@@ -57,108 +59,155 @@ func (w *Window) Resize(n int) {
 // that is started. It does nothing to a consumer that is under one already, has
 // ended, reads a stream, or gets its messages from another machine.
 func (w *Window) Join(c *Consumer) {
-	if !w.isMade() || c == nil || c.relay != nil {
-		return
+	if w.isMade() && c != nil && c.relay == nil {
+		w.take(c, false)
 	}
+}
+
+// take puts a running consumer under the window, if it is of a queue that knows such
+// limits; also one that is under another already, if move is set.
+func (w *Window) take(c *Consumer, move bool) (taken bool) {
 	q := c.queue
 	q.lock()
 	c.mu.Lock()
-	if c.core.Gate == nil && c.err == nil && q.log == nil {
+	if taken = c.err == nil && q.log == nil && !q.settings.quorum && (move || c.core.Gate == nil); taken {
 		if !c.autoAck {
 			c.apply()
 			c.eager = true
 			c.window.Store(w)
-			w.put(-c.core.Unacked())
+			w.count(c.core.Unacked())
 		}
-		q.fifo.SetGate(&c.core, &gate{window: w, consumer: c})
+		q.fifo.SetGate(&c.core, q.gate(w))
 	}
 	c.mu.Unlock()
 	c.unlock()
+	return taken
 }
 
-// gate is a consumer's side of its window.
+// cover makes the window, which is a new one, that of a channel with these consumers.
+// As in RabbitMQ, all counts that the channel has not settled now, also what was got,
+// for which it never has room again; but nothing that a transaction has settled,
+// though that makes room when it is committed.
+func (w *Window) cover(consumers []*Consumer, unsettled, settled []*Delivery) {
+	covered := map[*holder]bool{}
+	for _, c := range consumers {
+		covered[&c.holder] = w.take(c, true)
+	}
+	for _, d := range unsettled {
+		if !covered[d.from] {
+			w.count(1)
+			w.freedBy(d.from)
+		}
+	}
+	for _, d := range settled {
+		if covered[d.from] {
+			w.count(-1)
+		} else {
+			w.freedBy(d.from)
+		}
+	}
+}
+
+// freedBy lets what a holder settles make room, unless it is what was got.
+func (w *Window) freedBy(h *holder) {
+	if h.core == nil || h.relay != nil {
+		return
+	}
+	h.queue.lock()
+	h.mu.Lock()
+	h.apply()
+	h.eager = true
+	h.window.Store(w)
+	h.mu.Unlock()
+	h.queue.unlock()
+}
+
+// gate is a queue's side of a window.
 type gate struct {
-	window   *Window
-	consumer *Consumer
-	offered  bool // it is this consumer's turn; guarded by window.mu
+	fifo.Gate[item]
+	window *Window
+	queue  *queue
 }
 
-// Take is called by the consumer's queue under its lock. Those who wait go first,
-// in the order in which they were refused. Otherwise a queue whose consumer
-// settles would always be the first to take what that frees, and consumers of
-// other queues would never get anything.
-func (g *gate) Take() bool {
+// gate returns q's side of a window, which its consumers share; nil if w is. q.mu is
+// held.
+func (q *queue) gate(w *Window) *fifo.Gate[item] {
+	if w == nil {
+		return nil
+	}
+	for _, c := range q.consumers {
+		if c.core.Gate != nil && c.core.Gate.Limit.(*gate).window == w {
+			return c.core.Gate
+		}
+	}
+	g := &gate{window: w, queue: q}
+	g.Limit = g
+	return &g.Gate
+}
+
+// Take is called by the queue under its lock.
+func (g *gate) Take(counted bool) bool {
 	w := g.window
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if g.consumer.autoAck && w.used < w.size {
-		g.offered = false
-		return true
-	}
-	first := g.offered || len(w.waiting) == 0
-	g.offered = false
-	if first && w.used < w.size {
-		w.used++
-		return true
-	}
-	if !slices.Contains(w.waiting, g) {
+	if w.used >= w.size {
 		w.waiting = append(w.waiting, g)
+		return false
 	}
-	return false
+	if counted {
+		w.used++
+	}
+	return true
 }
 
-// Put is called by the consumer's queue under its lock.
-func (g *gate) Put() {
-	if !g.consumer.autoAck {
-		g.window.put(1)
-	}
+// Put is called by the queue under its lock.
+func (g *gate) Put() { g.window.put(1) }
+
+// count takes n units, whether there are so many or not.
+func (w *Window) count(n int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.used += n
 }
 
-// put gives n units back. Whoever calls it calls offer later, when it holds no
-// queue's lock. A nil window is none.
+// put gives n units back, unless all are there: what was settled may not have been
+// counted (see cover). Whoever calls it calls offer later, when it holds no queue's
+// lock. A nil window is none.
 func (w *Window) put(n int) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.used -= n
+	if w.used != 0 {
+		w.used -= n
+	}
 }
 
-// offer lets the consumers that were refused try again, one after the other
-// while there is room. No queue's lock is held: each of them takes its own
-// queue's.
+// offer lets the queues that were refused try again, one after the other while
+// there is room, in the order in which they were: each takes what it can. No queue's
+// lock is held: each of them takes its own.
 func (w *Window) offer() {
 	if w == nil {
 		return
 	}
-	for turn := w.next(); turn != nil; turn = w.next() {
-		q := turn[0].consumer.queue
-		q.lock()
-		for _, g := range turn {
-			q.fifo.Unblock(&g.consumer.core)
-		}
-		q.fifo.Dispatch()
-		q.unlock()
+	for g := w.next(); g != nil; g = w.next() {
+		g.queue.lock()
+		g.queue.fifo.Resume(&g.Gate)
+		g.queue.fifo.Dispatch()
+		g.queue.unlock()
 	}
 }
 
-// next returns the sides of the consumers whose turn it is: all that wait for the queue
-// of the first of them, which serves them by turns. It returns nil if there is no room
-// or nobody waits.
-func (w *Window) next() (turn []*gate) {
+// next returns the side of the queue whose turn it is, or nil if there is no room or
+// nobody waits.
+func (w *Window) next() *gate {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.used >= w.size || len(w.waiting) == 0 {
 		return nil
 	}
-	q := w.waiting[0].consumer.queue
-	w.waiting = slices.DeleteFunc(w.waiting, func(g *gate) bool {
-		g.offered = g.consumer.queue == q
-		if g.offered {
-			turn = append(turn, g)
-		}
-		return g.offered
-	})
-	return turn
+	g := w.waiting[0]
+	w.waiting = slices.Delete(w.waiting, 0, 1)
+	return g
 }

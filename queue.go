@@ -412,8 +412,8 @@ func (q *queue) wakeLater(c *fifo.Consumer[item]) {
 
 func wake(c *fifo.Consumer[item]) { c.Owner.(*Consumer).wakeOne() }
 
-// subscribe adds a consumer.
-func (q *queue) subscribe(c *Consumer) error {
+// subscribe adds a consumer, under a window unless that is nil.
+func (q *queue) subscribe(c *Consumer, w *Window) error {
 	q.lock()
 	defer q.unlock()
 	if q.gone != nil {
@@ -428,7 +428,7 @@ func (q *queue) subscribe(c *Consumer) error {
 		return nil
 	}
 	switch {
-	case q.settings.quorum && c.core.Gate != nil: // QQ-14
+	case q.settings.quorum && w != nil: // QQ-14
 		return notSupported("%v does not support global qos", q.at())
 	case q.settings.quorum:
 		c.core.Exclusive = false // QQ-16
@@ -439,6 +439,7 @@ func (q *queue) subscribe(c *Consumer) error {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
+	c.core.Gate = q.gate(w)
 	if err := q.fifo.Subscribe(&c.core); err != nil {
 		q.updateShared()
 		return q.exclusiveUse()

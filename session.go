@@ -308,7 +308,7 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 	if err := s.remember(c); err != nil {
 		return nil, err
 	}
-	if err := q.subscribe(c); err != nil {
+	if err := q.subscribe(c, cfg.window); err != nil {
 		s.release(c)
 		return nil, err
 	}

@@ -138,7 +138,7 @@ func (s *settings) limits() fifo.Limits[item] {
 		return fifo.Unlimited[item]()
 	}
 	l := fifo.Limits[item]{Length: s.maxLength, Bytes: s.maxBytes, Failures: s.deliveryLimit, Place: s.place,
-		Weight: s.highTurns, KeepDead: s.deadLetters != nil, HoldDead: s.atLeastOnce, Size: bodySize}
+		Weight: s.highTurns, KeepDead: s.deadLetters != nil, HoldDead: s.atLeastOnce, TrimmedFirst: s.quorum, Size: bodySize}
 	if s.retry != nil {
 		l.Delay = s.retry.delay
 	}

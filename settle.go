@@ -105,11 +105,15 @@ func (h *holder) settleAll(o Outcome, tags []uint64) error {
 	var err error
 	h.mu.Lock()
 	h.apply() // so did these acks
+	settled := 0
 	for _, tag := range tags {
-		if !h.settleLater(o, tag) {
+		if h.settleLater(o, tag) {
+			settled++
+		} else {
 			err = errSettled
 		}
 	}
+	h.window.Load().put(settled)
 	h.mu.Unlock()
 	if q.gone == nil {
 		if o == Requeued || o == released {
@@ -128,7 +132,6 @@ func (h *holder) settleLater(o Outcome, tag uint64) bool {
 	if !ok {
 		return false
 	}
-	h.window.Load().put(1)
 	q := h.queue.store()
 	switch {
 	case h.queue.gone != nil: // settling means nothing any more (ACK-7)

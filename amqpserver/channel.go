@@ -22,9 +22,7 @@ type channel struct {
 	closing   bool             // channel.close was sent, and not answered yet
 	lastQueue string           // declared last; "" = none (QUEUE-5)
 	prefetch  int              // of consumers started from now on (QOS-2)
-	window    *pocketmq.Window // the limit that consumers share; nil = none yet
-	limited   bool             // the window has a limit
-	reserved  int              // units of the window that are nobody's
+	window    *pocketmq.Window // the limit that consumers share; nil = none
 	replyTo   string           // the queue of its reply consumer; "" = none yet
 	confirms  confirms
 	tx        *transaction // nil = not transactional

@@ -33,48 +33,28 @@ func (ch *channel) setWindow(n int) {
 	switch {
 	case ch.window == nil && n > 0:
 		ch.openWindow(n)
-	case ch.window == nil:
-	case n == 0:
-		hook.Reserve(ch.window, -ch.reserved)
-		ch.reserved, ch.limited = 0, false
-		ch.window.Resize(0)
-	default:
-		ch.reserve()
+	case ch.window != nil:
 		ch.window.Resize(n)
+		if n == 0 {
+			ch.window = nil // another limit counts from the beginning
+		}
 	}
 }
 
-// reserve takes what was got and is not settled out of a limit that begins now. Like
-// RabbitMQ, which calls it obscure, the channel never gives that back.
-func (ch *channel) reserve() {
-	if ch.limited {
-		return
-	}
-	ch.mu.Lock()
-	ch.reserved, ch.limited = ch.unacked.got(), true
-	ch.mu.Unlock()
-	hook.Reserve(ch.window, ch.reserved)
-}
-
-// openWindow sets the limit for the first time.
+// openWindow begins a limit. Until all is counted the window has no room.
 func (ch *channel) openWindow(n int) {
-	w, err := pocketmq.NewWindow(n)
-	if err != nil {
-		return // n is positive
-	}
-	ch.window = w
-	ch.reserve()
+	ch.window = new(pocketmq.Window)
 	ch.mu.Lock()
-	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
+	running := make([]any, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
 		if !k.replies { // no queue of RabbitMQ's holds them back
 			running = append(running, k.core)
 		}
 	}
+	unsettled := ch.unacked.deliveries()
 	ch.mu.Unlock()
-	for _, k := range running {
-		w.Join(k)
-	}
+	hook.Cover(ch.window, running, unsettled, ch.tx.taken())
+	ch.window.Resize(n)
 }
 
 // basic.consume: CONS-1 … CONS-13, STREAM-3, STREAM-4, RPC-1 … RPC-3, PERM-9
@@ -82,17 +62,17 @@ func (ch *channel) basicConsume(m *wire.BasicConsume) error {
 	if m.Queue == replyName {
 		return ch.consumeReplies(m)
 	}
-	if ch.hasConsumer(m.ConsumerTag) {
-		return errTagInUse(m.ConsumerTag)
-	}
 	name, err := ch.queueName(m.Queue)
 	if err != nil {
 		return err
 	}
+	if ch.hasConsumer(m.ConsumerTag) {
+		return errTagInUse(m.ConsumerTag)
+	}
 	if err := ch.mayReadQueue(name); err != nil {
 		return err
 	}
-	return ch.consume(m, name, ch.consumeOptions(m, name)...)
+	return ch.consume(m, name, ch.consumeOptions(m)...)
 }
 
 func (ch *channel) hasConsumer(tag string) bool {
@@ -105,13 +85,12 @@ func errTagInUse(tag string) error {
 	return failf(wire.CodeNotAllowed, "attempt to reuse consumer tag '%s'", tag)
 }
 
-func (ch *channel) consumeOptions(m *wire.BasicConsume, queue string) []pocketmq.ConsumeOption {
+func (ch *channel) consumeOptions(m *wire.BasicConsume) []pocketmq.ConsumeOption {
 	opts := append(make([]pocketmq.ConsumeOption, 0, 8), pocketmq.Arguments(m.Arguments))
 	if m.Exclusive {
 		opts = append(opts, pocketmq.Exclusive())
 	}
-	// A limit that was lifted may come back for consumers of classic queues; others refuse one (QQ-14, STREAM-3).
-	if ch.window != nil && (ch.limited || isClassic(ch.conn.broker, queue)) {
+	if ch.window != nil {
 		opts = append(opts, pocketmq.SharedPrefetch(ch.window))
 	}
 	if m.NoAck {

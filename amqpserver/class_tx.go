@@ -61,6 +61,19 @@ func (t *transaction) settle(taken []unackedDelivery, o pocketmq.Outcome) {
 	}
 }
 
+// taken returns what was settled; t may be nil.
+func (t *transaction) taken() (all []*pocketmq.Delivery) {
+	if t == nil {
+		return nil
+	}
+	for _, s := range t.settled {
+		for i := range s.taken {
+			all = append(all, &s.taken[i].delivery)
+		}
+	}
+	return all
+}
+
 // tx.select: TX-1, CONF-2
 func (ch *channel) txSelect(*wire.TxSelect) error {
 	if ch.confirms.on {

@@ -39,11 +39,6 @@ func queueExists(b *pocketmq.Broker, name string) bool {
 	return exists
 }
 
-func isClassic(b *pocketmq.Broker, name string) bool {
-	kind, _ := hook.Queue(b, name)
-	return kind == "classic"
-}
-
 func queueCount(b *pocketmq.Broker) int { return hook.QueueCount(b) }
 
 func cancelConsumers(b *pocketmq.Broker, queue string) error { return hook.CancelConsumers(b, queue) }

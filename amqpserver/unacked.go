@@ -43,14 +43,15 @@ func (u *unacked) oldest() *unackedDelivery {
 	return &u.list[u.start]
 }
 
-// got counts the deliveries of no consumer.
-func (u *unacked) got() (n int) {
+// deliveries returns copies of all, by tag.
+func (u *unacked) deliveries() []*pocketmq.Delivery {
+	all := make([]*pocketmq.Delivery, 0, u.live)
 	for _, e := range u.list[u.start:] {
-		if !e.taken && e.delivery.ConsumerTag == "" {
-			n++
+		if !e.taken {
+			all = append(all, &e.delivery)
 		}
 	}
-	return n
+	return all
 }
 
 // compact drops what was taken, if that is a good part of the list, so that one

@@ -3,6 +3,7 @@ package fifo
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Check reports the first contradiction in the state, or nil. It is for tests,
@@ -23,6 +24,8 @@ func (q *Queue[T]) Check() error {
 			return errors.New("more is unacked than the prefetch allows")
 		case q.single != nil && c != q.single.active && c.state != standby:
 			return errors.New("a consumer is active beside the single active one")
+		case c.Gate != nil && c.state == blocked && !slices.Contains(c.Gate.blocked, c):
+			return errors.New("a consumer is blocked, and its gate does not know")
 		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && (len(q.consumers) > 1 || q.prompt):
 			return errors.New("a message waits beside a consumer with credit")
 		}

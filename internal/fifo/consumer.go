@@ -15,7 +15,9 @@ type Consumer[T any] struct {
 	Priority  int32 // higher ones are served first
 	Prefetch  int   // most entries assigned and not settled; 0 = no limit
 	Exclusive bool  // no other consumer may subscribe beside it
-	Gate      Gate  // a further limit, shared with other consumers; nil = none
+	Uncounted bool  // what it gets takes no unit of the Gate
+
+	Gate *Gate[T] // a further limit, shared with other consumers; nil = none
 
 	inbox   ring.Ring[Entry[T]] // assigned, in order, waiting for Fetch
 	unacked int                 // assigned and not settled, inbox included
@@ -29,19 +31,9 @@ type state uint8
 const (
 	gone    state = iota // not subscribed
 	active               // in its turn; may turn out to have no credit left
-	blocked              // met without credit; joins the end of its turn when it gets some
+	blocked              // met without credit; joins the end of its turn when it gets some; its Gate knows
 	standby              // gets nothing: another is the single active consumer
 )
-
-// A Gate is a prefetch limit that several consumers share.
-type Gate interface {
-	// Take takes one unit, or reports false and remembers to have Unblock called
-	// once there may be one.
-	Take() bool
-	// Put gives one unit back that Take gave for an entry which will not be
-	// settled by its consumer.
-	Put()
-}
 
 // Unacked is the number of entries assigned to c and not settled.
 func (c *Consumer[T]) Unacked() int { return c.unacked }
@@ -59,11 +51,19 @@ func (c *Consumer[T]) Hold(n int) {
 }
 
 func (c *Consumer[T]) take() bool {
-	if c.OutOfCredit() || c.Gate != nil && !c.Gate.Take() {
+	if c.OutOfCredit() || c.Gate != nil && !c.Gate.take(!c.Uncounted) {
 		return false
 	}
 	c.unacked++
 	return true
+}
+
+// block notes that c was met without credit, and has left its turn.
+func (c *Consumer[T]) block() {
+	c.state, c.next = blocked, nil
+	if c.Gate != nil {
+		c.Gate.blocked = append(c.Gate.blocked, c)
+	}
 }
 
 // turns holds the active consumers: for each priority, highest first, a list
@@ -168,7 +168,7 @@ func (t *turns[T]) pick() *Consumer[T] {
 			c := l.head
 			if !c.take() {
 				l.head = c.next
-				c.state, c.next = blocked, nil
+				c.block()
 				continue
 			}
 			if c.next != nil {

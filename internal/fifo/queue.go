@@ -1,6 +1,8 @@
 package fifo
 
 import (
+	"slices"
+
 	"github.com/pocketmq/pocketmq/internal/invariant"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
@@ -80,6 +82,10 @@ type Limits[T any] struct {
 
 	// HoldDead has what died count against the limits until Forget is called (QQ-19).
 	HoldDead bool
+
+	// TrimmedFirst makes what Trim drops come before what else died since Dead was
+	// called, and the last of it first.
+	TrimmedFirst bool
 }
 
 // held is what counts against the limits besides the messages that wait.
@@ -479,10 +485,24 @@ func (q *Queue[T]) Wake(c *Consumer[T]) { q.woken = append(q.woken, c) }
 
 // Trim drops messages from the head until no more wait than the limits allow.
 func (q *Queue[T]) Trim() {
+	before := q.Dead()
 	for q.Over() {
 		q.bury(q.pop(), MaxLength)
 	}
+	q.trimmed(before)
 	q.expire()
+}
+
+// trimmed says in which order Trim drops; before is what had died already.
+func (q *Queue[T]) trimmed(before []Dead[T]) {
+	switch {
+	case q.rare == nil:
+	case q.limits.TrimmedFirst:
+		slices.Reverse(q.rare.dead)
+		q.rare.dead = append(q.rare.dead, before...)
+	case before != nil:
+		q.rare.dead = append(before, q.rare.dead...)
+	}
 }
 
 // Refuse lets a message die that is not let in, which no counter counts.

@@ -102,19 +102,16 @@ func (q *Queue[T]) credit(c *Consumer[T], n int) {
 	if c == nil {
 		return
 	}
+	without := c.OutOfCredit()
 	c.Hold(-n)
-	if c.state == blocked && n > 0 && !c.OutOfCredit() {
+	switch {
+	case !without || c.OutOfCredit():
+	case c.Gate != nil:
+		q.unblock(c.Gate) // the others as well, as in RabbitMQ
+	case c.state == blocked:
 		q.turns.join(c)
 	}
 	if q.single != nil && c == q.single.active && c.unacked == 0 {
 		q.elect()
-	}
-}
-
-// Unblock tells the queue that c's Gate may have units again: if c was refused
-// by it, it queues up again. The caller calls Dispatch when it has told of all.
-func (q *Queue[T]) Unblock(c *Consumer[T]) {
-	if c.state == blocked && !c.OutOfCredit() {
-		q.turns.join(c)
 	}
 }

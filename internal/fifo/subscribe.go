@@ -29,13 +29,6 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 	return nil
 }
 
-// SetGate puts a subscribed consumer under a further limit. The caller has taken
-// from the gate what is unacked.
-func (q *Queue[T]) SetGate(c *Consumer[T], gate Gate) {
-	c.Gate = gate
-	q.findLone()
-}
-
 func (q *Queue[T]) findLone() {
 	q.lone = nil
 	if len(q.consumers) == 1 && q.consumers[0].Gate == nil && !q.prompt {
@@ -59,13 +52,12 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 		q.turns.leave(c)
 	}
 	c.state = gone
+	c.Gate.drop(c)
 	q.turns.prune()
 	q.elect()
 	for _, unseen := range []*ring.Ring[Entry[T]]{fetched, &c.inbox} {
 		for unseen.Len() > 0 {
-			if c.Gate != nil {
-				c.Gate.Put()
-			}
+			c.Gate.put(c)
 			q.Restore(c, unseen.PopFront())
 		}
 	}

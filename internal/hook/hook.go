@@ -43,9 +43,10 @@ var (
 	// CloseChannels closes the channels of a *pocketmq.Session, all in one step.
 	CloseChannels func(session any)
 
-	// Reserve takes n units of a *pocketmq.Window for nobody; less than 0 gives them
-	// back, without telling those who wait for them.
-	Reserve func(window any, n int)
+	// Cover makes a new *pocketmq.Window that of a channel: of its running
+	// *pocketmq.Consumers, of what it has not settled, and of what it has but in a
+	// transaction that is not over, each a []*pocketmq.Delivery.
+	Cover func(window any, consumers []any, unsettled, settled any)
 
 	// Exchange describes an exchange of a *pocketmq.Broker.
 	Exchange func(broker any, name string) (kind string, exists bool)

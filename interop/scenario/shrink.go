@@ -65,18 +65,26 @@ func (sh *shrinker) first(all []*Scenario) int {
 	return len(all)
 }
 
-// withoutSteps are a scenario's copies without some of its steps.
+// withoutSteps are a scenario's copies without some of its steps. A wait belongs to
+// the step before it: without it, what that began would end by chance.
 func withoutSteps(s *Scenario, size int) []*Scenario {
 	var all []*Scenario
-	for from := 0; from < len(s.Steps); from += size {
+	for from := 0; from < len(s.Steps); {
+		to := min(from+size, len(s.Steps))
+		for to < len(s.Steps) && s.Steps[to].waits() {
+			to++
+		}
 		c := *s
-		c.Steps = slices.Delete(slices.Clone(s.Steps), from, min(from+size, len(s.Steps)))
+		c.Steps = slices.Delete(slices.Clone(s.Steps), from, to)
 		if len(c.Steps) > 0 {
 			all = append(all, &c)
 		}
+		from = to
 	}
 	return all
 }
+
+func (s *Step) waits() bool { return len(s.Lines) == 1 && strings.HasPrefix(s.Lines[0], "wait ") }
 
 // withoutGivens are a scenario's copies with less that is given.
 func withoutGivens(s *Scenario) []*Scenario {
