@@ -70,6 +70,23 @@ func TestWhatThereIsCreditForIsNotOvertaken(t *testing.T) { // PRIO-5
 	})
 }
 
+func TestManyThatThereIsCreditForAreNotOvertaken(t *testing.T) { // PRIO-5
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		const prefetch = 100
+		declare(t, b, "q", pocketmq.MaxPriority(5))
+		c := consume(t, b, "q", pocketmq.Prefetch(prefetch))
+		sendWith(t, b, "q", make([]uint8, 3*prefetch)...)
+		for range prefetch {
+			must(t, receive(t, c).Ack())
+		}
+		receive(t, c)
+		sendWith(t, b, "q", 5)
+		for _, body := range bodies(held(t, c)) {
+			require.NotEqual(t, "5.0", body)
+		}
+	})
+}
+
 func TestAFullQueueDropsTheHighestPriorityFirst(t *testing.T) { // PRIO-4
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		declare(t, b, "q", pocketmq.MaxPriority(5), pocketmq.MaxLength(2), dropHead)

@@ -101,6 +101,10 @@ func (s *Server) ServeConn(nc net.Conn) error {
 	if nc == nil {
 		return errors.New("amqpserver: ServeConn: the connection is nil")
 	}
+	if s.config == nil {
+		_ = nc.Close()
+		return errNotMade
+	}
 	c := newConn(s, nc)
 	if err := s.addConn(c); err != nil {
 		_ = nc.Close()

@@ -10,10 +10,11 @@ func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake
 	q.Ack(c, n)
 	if c.inbox.Len() == 0 && q.alone(c) {
 		q.fill(c, batch)
-	} else {
-		if c != q.lone {
-			q.Dispatch()
-		}
+	}
+	if c != q.lone {
+		q.Dispatch() // also what fill left
+	}
+	if batch.Len() == 0 {
 		c.inbox.MoveTo(batch, c.inbox.Len())
 	}
 	c.idle = wake || batch.Len() == 0
@@ -26,7 +27,8 @@ func (q *Queue[T]) alone(c *Consumer[T]) bool {
 		q.limits.Weight == 0 // turns are not counted there
 }
 
-// fill is Dispatch for a lone consumer, directly into its batch.
+// fill is Dispatch for a lone consumer, directly into its batch: it gives at least one
+// message if it can, and as many as that is quick for.
 func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	n := q.Ready()
 	if c.Prefetch > 0 {
