@@ -13,6 +13,8 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
 		return notImplemented("prefetch_size!=0 (%d)", m.PrefetchSize)
 	}
+	ch.mu.Lock() // the writer waits: what the limit lets through is sent after the answer, as in RabbitMQ
+	defer ch.mu.Unlock()
 	switch {
 	case ch.conn.server.compat >= V4_3: // QOS-9
 		ch.prefetch = int(m.PrefetchCount)
@@ -27,7 +29,7 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 }
 
 // setWindow changes the limit that the channel's consumers share, also those
-// that are running (QOS-3, QOS-6).
+// that are running (QOS-3, QOS-6). ch.mu is held.
 func (ch *channel) setWindow(n int) {
 	switch {
 	case ch.window == nil && n > 0:
@@ -49,9 +51,7 @@ func (ch *channel) reserve() {
 	if ch.limited {
 		return
 	}
-	ch.mu.Lock()
 	ch.reserved, ch.limited = ch.unacked.got(), true
-	ch.mu.Unlock()
 	hook.Reserve(ch.window, ch.reserved)
 }
 
@@ -63,14 +63,12 @@ func (ch *channel) openWindow(n int) {
 	}
 	ch.window = w
 	ch.reserve()
-	ch.mu.Lock()
 	running := make([]*pocketmq.Consumer, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
 		if !k.replies { // no queue of RabbitMQ's holds them back
 			running = append(running, k.core)
 		}
 	}
-	ch.mu.Unlock()
 	for _, k := range running {
 		w.Join(k)
 	}
