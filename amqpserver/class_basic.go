@@ -14,6 +14,8 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 	if m.PrefetchSize != 0 {
 		return notImplemented("prefetch_size!=0 (%d)", m.PrefetchSize)
 	}
+	ch.mu.Lock() // the writer waits: what the limit lets through is sent after the answer, as in RabbitMQ
+	defer ch.mu.Unlock()
 	switch {
 	case ch.conn.server.compat >= V4_3: // QOS-9
 		ch.prefetch = int(m.PrefetchCount)
@@ -28,7 +30,7 @@ func (ch *channel) basicQos(m *wire.BasicQos) error {
 }
 
 // setWindow changes the limit that the channel's consumers share, also those
-// that are running (QOS-3, QOS-6).
+// that are running (QOS-3, QOS-6). ch.mu is held.
 func (ch *channel) setWindow(n int) {
 	switch {
 	case ch.window == nil && n > 0:
@@ -44,16 +46,13 @@ func (ch *channel) setWindow(n int) {
 // openWindow begins a limit. Until all is counted the window has no room.
 func (ch *channel) openWindow(n int) {
 	ch.window = new(pocketmq.Window)
-	ch.mu.Lock()
 	running := make([]any, 0, len(ch.consumers))
 	for _, k := range ch.consumers {
 		if !k.replies { // no queue of RabbitMQ's holds them back
 			running = append(running, k.core)
 		}
 	}
-	unsettled := ch.unacked.deliveries()
-	ch.mu.Unlock()
-	hook.Cover(ch.window, running, unsettled, ch.tx.taken())
+	hook.Cover(ch.window, running, ch.unacked.deliveries(), ch.tx.taken())
 	ch.window.Resize(n)
 }
 
