@@ -55,7 +55,7 @@ random: ## play SEQUENCES (100) new random scenarios of OPS (200) steps on both,
 	cd interop && go test -count=1 -timeout=0 -v -run='TestRandom$$' ./scenario -sequences=$(SEQUENCES) -ops=$(OPS) -for=$(FOR) -seed=0
 
 .PHONY: mutations
-mutations: ## check that the scenarios notice each fault of interop/mutations.txt
+mutations: ## check that the scenarios notice each fault of interop/mutations.txt, and random ones some
 	cd interop && go run ./scenario/mutate -v
 
 .PHONY: ci

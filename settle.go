@@ -42,6 +42,7 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	var err error
 	var tags []uint64
 	rest := inTurn(deliveries)
+	freed := freeTogether(rest)
 	for len(rest) > 0 {
 		from := rest[0].from
 		var others []*Delivery
@@ -58,12 +59,48 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 		}
 		if from == nil {
 			err = errSettled
-		} else if e := from.settleAll(o, tags); e != nil {
+		} else if e := from.settleAll(o, tags, freed.by[from]); e != nil {
 			err = e
 		}
 		rest = others
 	}
+	for w := range freed.in {
+		w.offer()
+	}
 	return err
+}
+
+// freed is the room in windows that is made before the deliveries are settled that
+// take it.
+type freed struct {
+	by map[*holder]int
+	in map[*Window]int
+}
+
+// freeTogether makes the room for deliveries of several consumers before any of their
+// queues hears of them, as RabbitMQ does: else the first that comes back would meet a
+// window in which the others still count.
+func freeTogether(deliveries []*Delivery) (f freed) {
+	for _, d := range deliveries {
+		if d.from == nil || d.from == deliveries[0].from || d.from.window.Load() == nil {
+			continue
+		}
+		f = freed{map[*holder]int{}, map[*Window]int{}}
+		break
+	}
+	for _, d := range deliveries {
+		if f.by == nil || d.from == nil {
+			continue
+		}
+		if w := d.from.window.Load(); w != nil && d.from.holds(d.tag) {
+			f.by[d.from]++
+			f.in[w]++
+		}
+	}
+	for w, n := range f.in {
+		w.put(n)
+	}
+	return f
 }
 
 // inTurn returns deliveries in the order in which RabbitMQ settles them: by queue, and
@@ -91,12 +128,12 @@ func (d *Delivery) queueName() string {
 
 // settle is settleAll for one delivery.
 func (h *holder) settle(o Outcome, tag uint64) error {
-	return h.settleAll(o, []uint64{tag})
+	return h.settleAll(o, []uint64{tag}, 0)
 }
 
 // settleAll settles deliveries in one step. It fails unless all of them were
-// unsettled.
-func (h *holder) settleAll(o Outcome, tags []uint64) error {
+// unsettled. Room for so many has been freed, and is offered by the caller.
+func (h *holder) settleAll(o Outcome, tags []uint64, freed int) error {
 	if h.relay != nil {
 		return h.relay.settleAll(h, o, tags)
 	}
@@ -113,7 +150,7 @@ func (h *holder) settleAll(o Outcome, tags []uint64) error {
 			err = errSettled
 		}
 	}
-	h.window.Load().put(settled)
+	h.window.Load().put(settled - freed) // others may have been quicker
 	h.mu.Unlock()
 	if q.gone == nil {
 		if o == Requeued || o == released {
@@ -121,7 +158,11 @@ func (h *holder) settleAll(o Outcome, tags []uint64) error {
 		}
 		q.fifo.Dispatch()
 	}
-	h.unlock()
+	if freed > 0 {
+		q.unlock()
+	} else {
+		h.unlock()
+	}
 	return err
 }
 

@@ -43,3 +43,34 @@ func TestMutations(t *testing.T) {
 		t.Logf("%s: noticed by %d, such as %s", m, len(caught), caught[0])
 	}
 }
+
+// TestRandomMutations checks that random scenarios notice faults as well: each of
+// these by one of the first few.
+func TestRandomMutations(t *testing.T) {
+	names := func(s *Scenario) names { return names{prefix: "vhost", password: "guest", givens: s.Givens} }
+	var all []*Scenario
+	var sound []Transcript
+	for seed := range uint64(16) {
+		s := Random(t, seed, 200, names, baseVersion)
+		all = append(all, s)
+		sound = append(sound, PlayOurs(t, s, names(s), baseVersion))
+	}
+	for _, m := range []string{
+		"round-robin-off", "wrong-requeue-place", "redelivered-not-set", "multiple-off-by-one", "transaction-acks-early",
+		"max-length-off-by-one", "dead-letter-keeps-its-key", "alternate-exchange-ignored",
+	} {
+		require.Contains(t, strings.Fields(os.Getenv("POCKETMQ_MUTATIONS")), m)
+		t.Setenv("POCKETMQ_MUTATION", m)
+		noticed := 0
+		for i, s := range all {
+			if firstDifference(sound[i], PlayOurs(t, s, names(s), baseVersion)) >= 0 {
+				noticed++
+			}
+		}
+		if noticed == 0 {
+			t.Errorf("no random scenario notices %s", m)
+			continue
+		}
+		t.Logf("%s: noticed by %d random scenarios of %d", m, noticed, len(all))
+	}
+}

@@ -46,7 +46,7 @@ func run() error {
 	for i, m := range mutations {
 		names[i] = m.name
 	}
-	args := []string{"test", "-overlay=" + overlay, "-tags=mutations", "-count=1", "-run=TestMutations", "./scenario"}
+	args := []string{"test", "-overlay=" + overlay, "-tags=mutations", "-count=1", "-run=Mutations$", "./scenario"}
 	cmd := exec.Command("go", append(args, os.Args[1:]...)...)
 	cmd.Env = append(os.Environ(), "POCKETMQ_MUTATIONS="+strings.Join(names, " "))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
