@@ -64,8 +64,9 @@ type queue struct {
 	sourced   uint64    // messages of source that its counter lacks; see countSource
 	gone      error     // errGone or errBrokerClosed; nil while the queue exists
 
-	outbox *outbox // of dead letters; nil until there is one
-	timers *timers // nil until one is needed
+	outbox  *outbox     // of dead letters; nil until there is one
+	leaving []*Consumer // of a quorum queue: ended, and perhaps holding messages still; see consumerCount
+	timers  *timers     // nil until one is needed
 }
 
 // store is where a queue keeps its messages, as the consumers see it.
@@ -494,6 +495,9 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 		q.store().Purge()
 	}
 	q.consumers = slices.DeleteFunc(q.consumers, func(x *Consumer) bool { return x == c })
+	if q.quorum {
+		q.leaving = append(q.stillLeaving(), c)
+	}
 	q.updateShared()
 	if q.autoDelete && len(q.consumers) == 0 && q.gone == nil {
 		q.end(errGone)
@@ -612,7 +616,7 @@ func (q *queue) info() QueueInfo {
 	defer q.unlock()
 	i := QueueInfo{Name: q.name, Messages: q.store().Ready()}
 	if q.log == nil { // of those of a stream RabbitMQ does not tell
-		i.Consumers = len(q.consumers)
+		i.Consumers = q.consumerCount()
 	}
 	return i
 }

@@ -1,6 +1,7 @@
 package pocketmq
 
 import (
+	"slices"
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
@@ -99,6 +100,31 @@ func (q *queue) checkGet() error {
 	}
 	return newError(ErrResourceLocked, CodeResourceLocked,
 		"cannot obtain access to locked %v. basic.get operations are not supported by quorum queues with single active consumer", q.at())
+}
+
+// consumerCount is the number of consumers. In a quorum queue a cancelled one counts until
+// it has settled all that it holds, and so does each message that was got and is not
+// settled (QQ-17). q.mu is held.
+func (q *queue) consumerCount() int {
+	if !q.quorum {
+		return len(q.consumers)
+	}
+	q.leaving = q.stillLeaving()
+	all, got := slices.Clone(q.consumers), q.fifo.Unacked()
+	for _, c := range q.consumers {
+		got -= c.core.Unacked()
+	}
+	for _, c := range q.leaving {
+		got -= c.core.Unacked()
+		if !slices.ContainsFunc(all, func(x *Consumer) bool { return x.session == c.session && x.tag == c.tag }) {
+			all = append(all, c) // else it is the same one to RabbitMQ
+		}
+	}
+	return len(all) + got
+}
+
+func (q *queue) stillLeaving() []*Consumer {
+	return slices.DeleteFunc(q.leaving, func(c *Consumer) bool { return c.core.Unacked() == 0 })
 }
 
 // counted is a message as a quorum queue delivers it: with the number of times it

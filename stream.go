@@ -142,8 +142,8 @@ func (q *queue) append(it *item) {
 }
 
 // translated are headers after RabbitMQ has made a message of AMQP 1.0 of theirs, and one
-// of 0-9-1 of that again (STREAM-10): without arrays and tables, but from 4.0 on only those
-// of CC and x-… stay, and there are no octets but in texts.
+// of 0-9-1 of that again (STREAM-10): without arrays and tables, and from 4.0 on with those
+// of CC and x-…, and with texts for octets.
 func translated(headers Table, v version) Table {
 	kept := Table{}
 	for key, value := range headers {

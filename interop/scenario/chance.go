@@ -18,9 +18,8 @@ import (
 //   - A queue and that of its dead letters, q1 and d1, count as one where something is
 //     returned, settled or committed to both: the dead letters of one race with that.
 //   - Quorum queues have no consumers: to whom they give what is returned depends on
-//     when they hear of it. RabbitMQ takes who has got a message for one (QQ-17), so they
-//     are not declared again then. A get counts those that have expired behind it, so
-//     that nothing expires where there are quorum queues.
+//     when they hear of it. A get counts those that have expired behind it, so that
+//     nothing expires where there are quorum queues.
 //   - A transaction that is completed in part closes its channel while that is delivered to.
 //   - Confirms and commits come when the disk has the messages, before or after what
 //     else comes, and the ends of consumers in any order: the step is unordered.
@@ -77,8 +76,6 @@ func (m *model) risky(s said) bool {
 		return len(m.quorum) > 0 && (s.fields["expiration"] == "0" || s.fields["expiration"] == "500")
 	case "basic.consume":
 		return m.quorum[q]
-	case "queue.declare":
-		return m.quorum[q] && m.lent(q)
 	}
 	return false
 }
