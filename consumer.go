@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/line"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -41,8 +42,9 @@ type Consumer struct {
 	unwatch      func() bool        // stops watching Consume's context; nil if it never ends
 	stopHandlers context.CancelFunc // ends the context of Handle's handlers; nil without
 
-	_    [64]byte            // publishers look at core: it must not lie in a cache line with the above
-	core fifo.Consumer[item] // guarded by queue.mu
+	_     [64]byte              // publishers look at core: it must not lie in a cache line with the above
+	core  fifo.Consumer[item]   // guarded by queue.mu
+	place line.Place[*Consumer] // in its queue's consumers; guarded likewise
 }
 
 // noAckPrefetch is how many messages a connection's consumer without acks, which has

@@ -104,7 +104,7 @@ func (q *queue) use() bool {
 // says. While it has consumers it is in use (TTL-10). q.mu is held.
 func (q *queue) restartExpiry() {
 	after := q.settings.expires
-	if after == 0 || len(q.consumers) > 0 || q.gone != nil {
+	if after == 0 || q.consumers.Len() > 0 || q.gone != nil {
 		return
 	}
 	t := q.needTimers()
@@ -120,7 +120,7 @@ func (q *queue) restartExpiry() {
 // (TTL-11).
 func (q *queue) endUnused() {
 	q.mu.Lock()
-	expired := q.gone == nil && q.settings.expires > 0 && len(q.consumers) == 0 && q.broker.now() >= q.timers.unusedUntil
+	expired := q.gone == nil && q.settings.expires > 0 && q.consumers.Len() == 0 && q.broker.now() >= q.timers.unusedUntil
 	if expired {
 		q.end(errGone)
 	}

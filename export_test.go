@@ -35,10 +35,10 @@ func (q *queue) checkInvariants() error {
 	if err := q.store().Check(); err != nil {
 		return err
 	}
-	if len(q.consumers) != q.store().Consumers() {
+	if q.consumers.Len() != q.store().Consumers() {
 		return errors.New("the shell and the store count different consumers")
 	}
-	if shared := q.eager.Load()&eagerShared != 0; shared != (len(q.consumers) > 1 && q.log == nil) {
+	if shared := q.eager.Load()&eagerShared != 0; shared != (q.consumers.Len() > 1 && q.log == nil) {
 		return errors.New("eagerShared is wrong")
 	}
 	if waiting := q.eager.Load()&eagerWaiters != 0; waiting != (len(q.waiters) > 0) {

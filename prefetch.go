@@ -135,7 +135,7 @@ func (q *queue) gate(w *Window) *fifo.Gate[item] {
 	if w == nil {
 		return nil
 	}
-	for _, c := range q.consumers {
+	for c := range q.consumers.All() {
 		if c.core.Gate != nil && c.core.Gate.Limit.(*gate).window == w {
 			return c.core.Gate
 		}

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/line"
 	"github.com/pocketmq/pocketmq/internal/ring"
 	"github.com/pocketmq/pocketmq/internal/stream"
 )
@@ -55,14 +56,14 @@ type queue struct {
 	plain     bool              // settings.plain()
 	settings  *settings         // what is in force; see apply
 	policies  inForce
-	changes   uint64 // of policies, before these were in force
-	consumers []*Consumer
-	waiters   []*waiter // publishers that wait for room, in order
-	rejected  uint64    // messages refused because the queue was full
-	full      *Error    // what their publishers are told; nil until it is needed
-	source    *exchange // of the messages that sourced counts
-	sourced   uint64    // messages of source that its counter lacks; see countSource
-	gone      error     // errGone or errBrokerClosed; nil while the queue exists
+	changes   uint64               // of policies, before these were in force
+	consumers line.Line[*Consumer] // in the order in which they subscribed
+	waiters   []*waiter            // publishers that wait for room, in order
+	rejected  uint64               // messages refused because the queue was full
+	full      *Error               // what their publishers are told; nil until it is needed
+	source    *exchange            // of the messages that sourced counts
+	sourced   uint64               // messages of source that its counter lacks; see countSource
+	gone      error                // errGone or errBrokerClosed; nil while the queue exists
 
 	outbox  *outbox     // of dead letters; nil until there is one
 	leaving []*Consumer // of a quorum queue: ended, and perhaps holding messages still; see consumerCount
@@ -198,7 +199,7 @@ func (q *queue) put(it *item) {
 	}
 	priority := q.settings.priority(it.msg)
 	if q.fifo.Overtakes(priority) {
-		q.consumers[0].hear() // nothing that a consumer has credit for is overtaken (PRIO-5)
+		q.consumers.First().hear() // nothing that a consumer has credit for is overtaken (PRIO-5)
 	}
 	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), priority))
 }
@@ -335,8 +336,8 @@ func (q *queue) setEager(reason uint32, on bool) {
 // sort, but in a stream, where each of them is as good as alone. q.mu is held.
 func (q *queue) collect() {
 	q.tick()
-	if len(q.consumers) == 1 || q.log != nil {
-		for _, c := range q.consumers {
+	if q.consumers.Len() == 1 || q.log != nil {
+		for c := range q.consumers.All() {
 			c.collect()
 		}
 		q.fifo.Dispatch()
@@ -348,6 +349,15 @@ func (q *queue) collect() {
 func (q *queue) lock() {
 	q.mu.Lock()
 	q.collect()
+}
+
+// lockForOne is lock for a step that concerns one consumer: in a stream no other can
+// tell the difference, and there may be many.
+func (q *queue) lockForOne() {
+	q.mu.Lock()
+	if q.log == nil {
+		q.collect()
+	}
 }
 
 // unlock ends a step: it drops what is too much, lets waiting publishers in,
@@ -415,7 +425,7 @@ func wake(c *fifo.Consumer[item]) { c.Owner.(*Consumer).wakeOne() }
 
 // subscribe adds a consumer, under a window unless that is nil.
 func (q *queue) subscribe(c *Consumer, w *Window) error {
-	q.lock()
+	q.lockForOne()
 	defer q.unlock()
 	if q.gone != nil {
 		return q.whyGone()
@@ -425,7 +435,7 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 	}
 	if q.log != nil {
 		q.log.Subscribe(&c.core, c.reading.at, c.reading.filter)
-		q.consumers = append(q.consumers, c)
+		q.consumers.Join(&c.place, c)
 		return nil
 	}
 	switch {
@@ -436,7 +446,7 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 	case q.settings.singleActive && c.core.Exclusive: // CONS-6
 		return q.exclusiveUse()
 	}
-	if len(q.consumers) > 0 {
+	if q.consumers.Len() > 0 {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
@@ -445,7 +455,7 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 		q.updateShared()
 		return q.exclusiveUse()
 	}
-	q.consumers = append(q.consumers, c)
+	q.consumers.Join(&c.place, c)
 	return nil
 }
 
@@ -458,7 +468,7 @@ func (q *queue) exclusiveUse() error {
 func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	var ended []*Consumer
 	queueEnded := false
-	q.lock()
+	q.lockForOne()
 	for _, c := range consumers {
 		first, last := c.detach(why)
 		if first {
@@ -487,19 +497,19 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 // unsubscribe removes a consumer, and reports whether the queue ends with it.
 // q.mu and c.mu are held.
 func (q *queue) unsubscribe(c *Consumer) (ended bool) {
-	if !slices.Contains(q.consumers, c) {
+	if !c.place.In() {
 		return false // ended before it began
 	}
 	q.store().Unsubscribe(&c.core, &c.batch)
 	if q.gone != nil {
 		q.store().Purge()
 	}
-	q.consumers = slices.DeleteFunc(q.consumers, func(x *Consumer) bool { return x == c })
+	q.consumers.Leave(&c.place)
 	if q.quorum {
 		q.leaving = append(q.stillLeaving(), c)
 	}
 	q.updateShared()
-	if q.autoDelete && len(q.consumers) == 0 && q.gone == nil {
+	if q.autoDelete && q.consumers.Len() == 0 && q.gone == nil {
 		q.end(errGone)
 		return true
 	}
@@ -507,7 +517,7 @@ func (q *queue) unsubscribe(c *Consumer) (ended bool) {
 	return false
 }
 
-func (q *queue) updateShared() { q.setEager(eagerShared, len(q.consumers) > 1 && q.log == nil) }
+func (q *queue) updateShared() { q.setEager(eagerShared, q.consumers.Len() > 1 && q.log == nil) }
 
 // whyGone is what those learn who want to use a queue that ended.
 func (q *queue) whyGone() error {
@@ -576,7 +586,7 @@ func (q *queue) delete(c deleteConfig, why error) (int, error) {
 		return 0, nil
 	case c.ifEmpty && n > 0:
 		return 0, preconditionFailed("%v not empty", q.at())
-	case c.ifUnused && len(q.consumers) > 0:
+	case c.ifUnused && q.consumers.Len() > 0:
 		return 0, preconditionFailed("%v in use", q.at())
 	}
 	q.end(why)
@@ -601,7 +611,7 @@ func (q *queue) cancelConsumers() {
 func (q *queue) subscribed() []*Consumer {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.Clone(q.consumers)
+	return slices.Collect(q.consumers.All())
 }
 
 func (q *queue) purge() int {

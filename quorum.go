@@ -107,11 +107,11 @@ func (q *queue) checkGet() error {
 // settled (QQ-17). q.mu is held.
 func (q *queue) consumerCount() int {
 	if !q.quorum {
-		return len(q.consumers)
+		return q.consumers.Len()
 	}
 	q.leaving = q.stillLeaving()
-	all, got := slices.Clone(q.consumers), q.fifo.Unacked()
-	for _, c := range q.consumers {
+	all, got := slices.Collect(q.consumers.All()), q.fifo.Unacked()
+	for c := range q.consumers.All() {
 		got -= c.core.Unacked()
 	}
 	for _, c := range q.leaving {

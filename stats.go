@@ -186,7 +186,7 @@ func (q *queue) stats() QueueStats {
 	if keep := q.settings.stream; keep != nil {
 		s.MaxAge, s.SegmentBytes = keep.MaxAge, keep.SegmentBytes
 	}
-	for _, c := range q.consumers {
+	for c := range q.consumers.All() {
 		k := ConsumerStats{
 			Tag: c.tag, Prefetch: c.core.Prefetch, Priority: int(c.core.Priority), Exclusive: c.core.Exclusive,
 			AutoAck: c.autoAck, Standby: !c.core.IsActive(), Unacked: c.core.Unacked(),

@@ -226,3 +226,26 @@ func TestASilentPeerIsNoticedBetweenLooks(t *testing.T) { // CONN-75
 		require.Empty(t, s.Connections())
 	})
 }
+
+// While a publish waits nobody looks, and then it is done at once.
+func TestConsumerTimeoutWhileAPublishWaits(t *testing.T) { // CHAN-17
+	bubble(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		q := c.declare()
+		c.consume(q, "t")
+		c.publish(1, "", q, "m")
+		c.delivered(1)
+		c.openChannel(2)
+		_, err := s.broker.DeclareQueue(t.Context(), "full", pocketmq.MaxLength(1))
+		require.NoError(t, err)
+		c.publish(2, "", "full", "a")
+		c.publish(2, "", "full", "b") // waits
+		c.silent(time.Hour)
+		_, ok, err := s.broker.Get(t.Context(), "full", pocketmq.AutoAck())
+		require.NoError(t, err)
+		require.True(t, ok)
+		before := time.Now()
+		c.channelClosed(1, 406, timesOut("1800000"), 0)
+		require.Zero(t, time.Since(before))
+	}, amqpserver.Compat(amqpserver.V3_10), amqpserver.Heartbeat(-1))
+}

@@ -9,14 +9,19 @@ import (
 // Check reports the first contradiction in the state, or nil. It is for tests,
 // and looks at every consumer and message.
 func (q *Queue[T]) Check() error {
-	if err := q.turns.check(); err != nil {
+	if err := q.turns.check(active); err != nil {
 		return err
 	}
-	for _, c := range q.consumers {
+	if q.single != nil {
+		if err := q.single.others.check(standby); err != nil {
+			return err
+		}
+	}
+	for c := range q.consumers.All() {
 		switch {
 		case c.state == gone:
 			return errors.New("a subscribed consumer is gone")
-		case (c.state == active) != q.turns.has(c):
+		case (c.state == active || c.state == standby && c != q.single.active) != c.turn.In():
 			return errors.New("a consumer lost its turn")
 		case c.inbox.Len() > c.unacked:
 			return errors.New("an inbox holds more than is unacked")
@@ -26,7 +31,7 @@ func (q *Queue[T]) Check() error {
 			return errors.New("a consumer is active beside the single active one")
 		case c.Gate != nil && c.state == blocked && !slices.Contains(c.Gate.blocked, c):
 			return errors.New("a consumer is blocked, and its gate does not know")
-		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && (len(q.consumers) > 1 || q.prompt):
+		case q.Ready() > 0 && c.state == active && c.Gate == nil && !c.OutOfCredit() && (q.consumers.Len() > 1 || q.prompt):
 			return errors.New("a message waits beside a consumer with credit")
 		}
 	}

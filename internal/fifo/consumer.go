@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pocketmq/pocketmq/internal/invariant"
+	"github.com/pocketmq/pocketmq/internal/line"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -23,7 +24,8 @@ type Consumer[T any] struct {
 	unacked int                 // assigned and not settled, inbox included
 	idle    bool                // wants to be in Woken once something is assigned
 	state   state
-	next    *Consumer[T] // in the turn of its priority, while active
+	place   line.Place[*Consumer[T]] // among the consumers of the queue
+	turn    line.Place[*Consumer[T]] // among those of its priority, while active or standing by
 }
 
 type state uint8
@@ -60,35 +62,28 @@ func (c *Consumer[T]) take() bool {
 
 // block notes that c was met without credit, and has left its turn.
 func (c *Consumer[T]) block() {
-	c.state, c.next = blocked, nil
+	c.state = blocked
 	if c.Gate != nil {
 		c.Gate.blocked = append(c.Gate.blocked, c)
 	}
 }
 
-// turns holds the active consumers: for each priority, highest first, a list
-// whose head is next.
+// turns holds consumers by priority, highest first.
 type turns[T any] struct{ levels []turn[T] }
 
 type turn[T any] struct {
-	priority   int32
-	head, tail *Consumer[T]
+	priority int32
+	line     line.Line[*Consumer[T]] // the first is next
 }
 
 // join puts c at the end of its priority's turn.
 func (t *turns[T]) join(c *Consumer[T]) {
-	c.state, c.next = active, nil
-	l := t.level(c.Priority)
-	if l.head == nil {
-		l.head = c
-	} else {
-		l.tail.next = c
-	}
-	l.tail = c
+	c.state = active
+	t.level(c.Priority).Join(&c.turn, c)
 }
 
 // level finds the turn of a priority, making it if need be.
-func (t *turns[T]) level(priority int32) *turn[T] {
+func (t *turns[T]) level(priority int32) *line.Line[*Consumer[T]] {
 	i := 0
 	for i < len(t.levels) && t.levels[i].priority > priority {
 		i++
@@ -98,59 +93,39 @@ func (t *turns[T]) level(priority int32) *turn[T] {
 		copy(t.levels[i+1:], t.levels[i:])
 		t.levels[i] = turn[T]{priority: priority}
 	}
-	return &t.levels[i]
+	return &t.levels[i].line
 }
 
 // leave takes c out of its turn.
-func (t *turns[T]) leave(c *Consumer[T]) {
-	l := t.level(c.Priority)
-	var before *Consumer[T]
-	for at := l.head; at != c; at = at.next {
-		before = at
+func (t *turns[T]) leave(c *Consumer[T]) { t.level(c.Priority).Leave(&c.turn) }
+
+// first returns the consumer that is the first of the highest priority, or nil.
+func (t *turns[T]) first() *Consumer[T] {
+	for i := range t.levels {
+		if c := t.levels[i].line.First(); c != nil {
+			return c
+		}
 	}
-	if before == nil {
-		l.head = c.next
-	} else {
-		before.next = c.next
-	}
-	if l.tail == c {
-		l.tail = before
-	}
-	c.next = nil
+	return nil
 }
 
 // prune forgets the priorities that nobody waits in.
 func (t *turns[T]) prune() {
-	t.levels = slices.DeleteFunc(t.levels, func(l turn[T]) bool { return l.head == nil })
+	t.levels = slices.DeleteFunc(t.levels, func(l turn[T]) bool { return l.line.Len() == 0 })
 	if len(t.levels) == 0 {
 		t.levels = nil
 	}
 }
 
-// has reports whether c is in its turn.
-func (t *turns[T]) has(c *Consumer[T]) bool {
-	for _, l := range t.levels {
-		for at := l.head; at != nil; at = at.next {
-			if at == c {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // check is a part of Queue.Check.
-func (t *turns[T]) check() error {
+func (t *turns[T]) check(s state) error {
 	for i, l := range t.levels {
 		if i > 0 && t.levels[i-1].priority <= l.priority {
 			return errors.New("priorities are out of order")
 		}
-		for c := l.head; c != nil; c = c.next {
-			if c.state != active || c.Priority != l.priority {
+		for c := range l.line.All() {
+			if c.state != s || c.Priority != l.priority {
 				return errors.New("a consumer is in the wrong turn")
-			}
-			if c.next == nil && l.tail != c {
-				return errors.New("the last in turn is not the tail")
 			}
 		}
 	}
@@ -163,17 +138,16 @@ func (t *turns[T]) check() error {
 // comes, which decides where that consumer queues up again.
 func (t *turns[T]) pick() *Consumer[T] {
 	for i := range t.levels {
-		l := &t.levels[i]
-		for l.head != nil {
-			c := l.head
+		l := &t.levels[i].line
+		for c := l.First(); c != nil; c = l.First() {
 			if !c.take() {
-				l.head = c.next
+				l.Leave(&c.turn)
 				c.block()
 				continue
 			}
-			if c.next != nil {
-				l.head = c.next
-				l.tail.next, l.tail, c.next = c, c, nil
+			if l.Len() > 1 {
+				l.Leave(&c.turn)
+				l.Join(&c.turn, c)
 			}
 			return c
 		}

@@ -23,7 +23,7 @@ func (q *Queue[T]) Fetch(c *Consumer[T], n int, batch *ring.Ring[Entry[T]], wake
 // alone reports whether Dispatch would give c as much as its credit allows, and nothing
 // to anybody else.
 func (q *Queue[T]) alone(c *Consumer[T]) bool {
-	return c == q.lone || len(q.consumers) == 1 && q.consumers[0] == c && c.Gate == nil && q.single == nil && !q.timed &&
+	return c == q.lone || q.consumers.Len() == 1 && q.consumers.First() == c && c.Gate == nil && q.single == nil && !q.timed &&
 		q.limits.Weight == 0 // turns are not counted there
 }
 

@@ -512,7 +512,7 @@ func (p *pair) compare(look bool) {
 		panic(fmt.Sprintf("dead %v, want %v", dead, p.m.dead))
 	}
 	p.m.dead = nil
-	if p.q.Ready() != len(p.m.waiting) || p.q.Delayed() != len(p.m.delayed) || p.q.Held() != len(p.m.held) || len(p.q.consumers) != len(p.m.consumers) {
+	if p.q.Ready() != len(p.m.waiting) || p.q.Delayed() != len(p.m.delayed) || p.q.Held() != len(p.m.held) || p.q.consumers.Len() != len(p.m.consumers) {
 		panic("the numbers of messages or consumers differ")
 	}
 	for _, b := range p.both {

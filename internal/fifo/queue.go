@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pocketmq/pocketmq/internal/invariant"
+	"github.com/pocketmq/pocketmq/internal/line"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -23,8 +24,8 @@ type Queue[T any] struct {
 	timed  bool  // entries expire or are delayed
 	prompt bool  // a lone consumer is no exception any more; see SetPrompt
 
-	consumers []*Consumer[T] // in the order in which they subscribed
-	lone      *Consumer[T]   // the only consumer, if there is one, it has no gate, and the queue is not prompt
+	consumers line.Line[*Consumer[T]] // in the order in which they subscribed
+	lone      *Consumer[T]            // the only consumer, if there is one, it has no gate, and the queue is not prompt
 	turns     turns[T]
 	single    *single[T] // nil = all consumers get messages
 	woken     []*Consumer[T]
@@ -212,7 +213,7 @@ func (q *Queue[T]) Counts() Counts {
 func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 	q.seq++
 	c := q.lone
-	if c == nil && len(q.consumers) > 0 && q.Ready() == 0 {
+	if c == nil && q.consumers.Len() > 0 && q.Ready() == 0 {
 		if c := q.turns.pick(); c != nil {
 			q.take()
 			*c.inbox.PushBack() = Entry[T]{Value: *v, Seq: q.seq, Expires: expires, Priority: priority}
@@ -242,13 +243,13 @@ func (q *Queue[T]) Push(v *T, expires int64, priority uint8) *Consumer[T] {
 // Overtakes reports whether a message of this priority, if it is pushed now, may get
 // before one that a lone consumer has earned by acks of which the queue has not heard.
 func (q *Queue[T]) Overtakes(priority uint8) bool {
-	if len(q.consumers) != 1 || q.Ready() == 0 {
+	if q.consumers.Len() != 1 || q.Ready() == 0 {
 		return false
 	}
 	if q.limits.Weight > 0 {
 		return true // also one of priority 0 may have its turn earlier
 	}
-	c := q.consumers[0]
+	c := q.consumers.First()
 	earned := c.unacked - c.inbox.Len() // at most
 	return priority > 0 && (q.lane.len() > 0 || q.above.anyBelow(priority)) && !q.above.before(priority, earned)
 }

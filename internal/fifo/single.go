@@ -3,6 +3,7 @@ package fifo
 // single says which consumer is the active one, if only one may be.
 type single[T any] struct {
 	active  *Consumer[T] // nil = there is no consumer
+	others  turns[T]     // stand by, in the order in which they subscribed
 	preempt bool
 }
 
@@ -16,6 +17,12 @@ func (q *Queue[T]) SetSingle(preempt bool) { q.single = &single[T]{preempt: pree
 // IsActive reports whether c is not waiting behind the single active consumer.
 func (c *Consumer[T]) IsActive() bool { return c.state != standby }
 
+// standBy makes c wait behind the single active consumer.
+func (q *Queue[T]) standBy(c *Consumer[T]) {
+	q.single.others.join(c)
+	c.state = standby
+}
+
 // elect finds the single active consumer when there may be another one.
 func (q *Queue[T]) elect() {
 	s := q.single
@@ -26,10 +33,8 @@ func (q *Queue[T]) elect() {
 		s.active = nil
 	}
 	next := s.active
-	for _, c := range q.consumers {
-		if next == nil || (s.active == nil || s.preempt) && c.Priority > next.Priority {
-			next = c
-		}
+	if c := s.others.first(); c != nil && (next == nil || s.preempt && c.Priority > next.Priority) {
+		next = c
 	}
 	if next == s.active {
 		if next != nil && next.state == standby {
@@ -38,14 +43,16 @@ func (q *Queue[T]) elect() {
 		return
 	}
 	if s.active != nil {
-		if s.active.state == active {
-			q.turns.leave(s.active)
-		}
+		q.leaveTurn(s.active)
 		s.active.state = standby
 		if s.active.unacked > 0 {
 			return // it hands over later
 		}
+		// It was the first of its priority when it became active, and no other has come before it since.
+		s.others.level(s.active.Priority).Push(&s.active.turn, s.active)
 	}
+	s.others.leave(next)
+	s.others.prune()
 	s.active = next
 	q.turns.join(next)
 }

@@ -2,7 +2,6 @@ package fifo
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
@@ -13,16 +12,16 @@ var ErrExclusive = errors.New("fifo: exclusive use")
 // Subscribe adds a consumer at the end of its turn and assigns waiting messages
 // to it. It fails if one of the two demands to be alone (CONS-4).
 func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
-	if len(q.consumers) > 0 && (c.Exclusive || q.consumers[0].Exclusive) {
+	if q.consumers.Len() > 0 && (c.Exclusive || q.consumers.First().Exclusive) {
 		return ErrExclusive
 	}
-	q.consumers = append(q.consumers, c)
+	q.consumers.Join(&c.place, c)
 	q.findLone()
 	c.inbox = ring.New(q.pool)
 	if q.single == nil {
 		q.turns.join(c)
 	} else {
-		c.state = standby
+		q.standBy(c)
 		q.elect()
 	}
 	q.Dispatch()
@@ -31,8 +30,8 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 
 func (q *Queue[T]) findLone() {
 	q.lone = nil
-	if len(q.consumers) == 1 && q.consumers[0].Gate == nil && !q.prompt {
-		q.lone = q.consumers[0]
+	if c := q.consumers.First(); q.consumers.Len() == 1 && c.Gate == nil && !q.prompt {
+		q.lone = c
 	}
 }
 
@@ -42,15 +41,12 @@ func (q *Queue[T]) findLone() {
 // still be settled with Ack, Reject and Return. The caller calls Dispatch when it
 // has removed, and put back, all that it wants to.
 func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
-	i := slices.Index(q.consumers, c)
-	if i < 0 {
+	if !c.place.In() {
 		return
 	}
-	q.consumers = slices.Delete(q.consumers, i, i+1)
+	q.consumers.Leave(&c.place)
 	q.findLone()
-	if c.state == active {
-		q.turns.leave(c)
-	}
+	q.leaveTurn(c)
 	c.state = gone
 	c.Gate.drop(c)
 	q.turns.prune()
@@ -63,12 +59,24 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	}
 }
 
+// leaveTurn takes c out of where it waits, if it does.
+func (q *Queue[T]) leaveTurn(c *Consumer[T]) {
+	switch {
+	case !c.turn.In():
+	case c.state == standby:
+		q.single.others.leave(c)
+		q.single.others.prune()
+	default:
+		q.turns.leave(c)
+	}
+}
+
 // Waits reports whether there is a message for c that it has credit for, if it is
 // the only one.
 func (q *Queue[T]) Waits(c *Consumer[T]) bool { return q.Ready() > 0 && !c.OutOfCredit() }
 
 // Pending reports whether messages wait that a consumer will get.
-func (q *Queue[T]) Pending() bool { return q.Ready()+q.Delayed() > 0 && len(q.consumers) > 0 }
+func (q *Queue[T]) Pending() bool { return q.Ready()+q.Delayed() > 0 && q.consumers.Len() > 0 }
 
 // Consumers is the number of consumers.
-func (q *Queue[T]) Consumers() int { return len(q.consumers) }
+func (q *Queue[T]) Consumers() int { return q.consumers.Len() }

@@ -35,16 +35,16 @@ var adapters = []string{"amqpserver", "amqptest", "forward"}
 // layers lists every package of this module, the lowest first. A line may
 // only allow what stands above it. Imports of _test.go files are free.
 var layers = []layer{
-	{packages: []string{"internal/ring", "internal/smap", "internal/invariant", "internal/memconn", "internal/erlang", "internal/skip"}},
+	{packages: []string{"internal/ring", "internal/smap", "internal/invariant", "internal/memconn", "internal/erlang", "internal/skip", "internal/line"}},
 	{packages: []string{"internal/hook", "internal/decimal"}}, // what the root shares with those that may not import it, or that it may not
 	{packages: []string{"internal/wire"}, ours: []string{"internal/decimal"}},
 	{packages: []string{"internal/layers", "internal/wire/gen"}}, // a test, and a program that writes code
 	{packages: []string{"internal/topic"}, ours: []string{"internal/smap"}},
-	{packages: []string{"internal/fifo"}, ours: []string{"internal/ring", "internal/invariant"}},
-	{packages: []string{"internal/stream"}, ours: []string{"internal/fifo", "internal/ring", "internal/invariant"}},
+	{packages: []string{"internal/fifo"}, ours: []string{"internal/ring", "internal/line", "internal/invariant"}},
+	{packages: []string{"internal/stream"}, ours: []string{"internal/fifo", "internal/ring", "internal/line", "internal/invariant"}},
 	{
 		packages:   []string{"."},
-		ours:       []string{"internal/fifo", "internal/stream", "internal/topic", "internal/smap", "internal/invariant", "internal/ring", "internal/hook", "internal/decimal", "internal/erlang"},
+		ours:       []string{"internal/fifo", "internal/stream", "internal/topic", "internal/smap", "internal/invariant", "internal/ring", "internal/line", "internal/hook", "internal/decimal", "internal/erlang"},
 		thirdParty: []string{uuid},
 	},
 	{packages: []string{"amqpserver"}, ours: []string{".", "internal/wire", "internal/invariant", "internal/hook", "internal/erlang"}},

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/line"
 )
 
 // Log is the state of one stream. Make it with New.
@@ -17,10 +18,11 @@ type Log[T any] struct {
 	next     int64       // offset that the next message will have
 	bytes    int64       // of all segments
 
-	readers []*reader[T] // in the order in which they subscribed
-	unacked int
-	woken   []*fifo.Consumer[T]
-	counts  fifo.Counts
+	readers    line.Line[*reader[T]] // in the order in which they subscribed
+	byConsumer map[*fifo.Consumer[T]]*reader[T]
+	unacked    int
+	woken      []*fifo.Consumer[T]
+	counts     fifo.Counts
 }
 
 // Retention says what a Log keeps.
@@ -229,7 +231,7 @@ func (l *Log[T]) Check() error {
 	if bytes != l.bytes {
 		return errors.New("the segments' sizes do not add up")
 	}
-	for _, r := range l.readers {
+	for r := range l.readers.All() {
 		if r.Unacked() > r.Prefetch {
 			return errors.New("a consumer holds more than its prefetch allows")
 		}

@@ -231,7 +231,7 @@ func BenchmarkFetch(b *testing.B) {
 			for range b.N {
 				var batch ring.Ring[fifo.Entry[int]]
 				if l.Fetch(c, c.Unacked(), &batch, false); batch.Len() == 0 || filter != nil {
-					l.readers[0].next = 0
+					l.readers.First().next = 0
 				}
 			}
 		})

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/pocketmq/pocketmq/internal/fifo"
+	"github.com/pocketmq/pocketmq/internal/line"
 	"github.com/pocketmq/pocketmq/internal/ring"
 )
 
@@ -14,6 +15,7 @@ type reader[T any] struct {
 	filter *Filter
 	next   int64 // offset of the message that it gets next, if its filter allows
 	idle   bool  // wants to be in Woken once there is a message for it
+	place  line.Place[*reader[T]]
 }
 
 // Filter selects messages by the filter values that they were appended with.
@@ -35,27 +37,28 @@ func (f *Filter) matches(value string) bool {
 
 // Subscribe adds a consumer, whose Prefetch is positive. A nil filter is none.
 func (l *Log[T]) Subscribe(c *fifo.Consumer[T], at Position, f *Filter) {
-	l.readers = append(l.readers, &reader[T]{Consumer: c, filter: f, next: l.find(at)})
+	r := &reader[T]{Consumer: c, filter: f, next: l.find(at)}
+	l.readers.Join(&r.place, r)
+	if l.byConsumer == nil {
+		l.byConsumer = map[*fifo.Consumer[T]]*reader[T]{}
+	}
+	l.byConsumer[c] = r
 }
 
 // Unsubscribe removes a consumer, and settles fetched, the entries which the caller
 // took and did not hand out. What was handed out may still be settled.
 func (l *Log[T]) Unsubscribe(c *fifo.Consumer[T], fetched *ring.Ring[fifo.Entry[T]]) {
-	l.readers = slices.DeleteFunc(l.readers, func(r *reader[T]) bool { return r.Consumer == c })
+	if r := l.reader(c); r != nil {
+		l.readers.Leave(&r.place)
+		delete(l.byConsumer, c)
+	}
 	for fetched.Len() > 0 {
 		l.Restore(c, fetched.PopFront())
 	}
 }
 
 // reader returns the reader of a consumer, or nil if it is gone.
-func (l *Log[T]) reader(c *fifo.Consumer[T]) *reader[T] {
-	for _, r := range l.readers {
-		if r.Consumer == c {
-			return r
-		}
-	}
-	return nil
-}
+func (l *Log[T]) reader(c *fifo.Consumer[T]) *reader[T] { return l.byConsumer[c] }
 
 // batchLen is the most that Fetch hands out. What a consumer has fetched stays in
 // memory whatever the retention says.
@@ -109,14 +112,21 @@ func (l *Log[T]) Position(c *fifo.Consumer[T]) int64 {
 }
 
 // Consumers is the number of consumers.
-func (l *Log[T]) Consumers() int { return len(l.readers) }
+func (l *Log[T]) Consumers() int { return l.readers.Len() }
 
 // Pending reports whether a consumer has not read all that is there for it.
-func (l *Log[T]) Pending() bool { return slices.ContainsFunc(l.readers, l.seek) }
+func (l *Log[T]) Pending() bool {
+	for r := range l.readers.All() {
+		if l.seek(r) {
+			return true
+		}
+	}
+	return false
+}
 
 // wakeFor wakes the consumers that waited for the message just appended.
 func (l *Log[T]) wakeFor(filter string) {
-	for _, r := range l.readers {
+	for r := range l.readers.All() {
 		if r.idle && r.next < l.next && !r.OutOfCredit() && r.filter.matches(filter) {
 			l.wake(r)
 		}
