@@ -172,13 +172,18 @@ func (b *Broker) removeQueue(q *queue, c deleteConfig) (int, error) {
 	return n, nil
 }
 
-// forgetQueue takes a queue that a user has ended out of the tables.
+// forgetQueue takes a queue that a user has ended out of the tables. Of several who
+// deleted it at the same time one does it.
 func (b *Broker) forgetQueue(q *queue, user string) {
 	if q.owner != nil {
 		q.owner.disown(q)
 	}
 	b.mu.Lock()
 	defer b.unlock()
+	if q.forgotten {
+		return
+	}
+	q.forgotten = true
 	if current, _ := b.queues.Load(q.name); current == q {
 		b.queues.Delete(q.name)
 	}

@@ -46,7 +46,8 @@ type queue struct {
 	// than be collected with the next fetch; see (*holder).mustFlush.
 	eager atomic.Uint32
 
-	inbound map[*binding]struct{} // guarded by Broker.mu
+	inbound   map[*binding]struct{} // guarded by Broker.mu
+	forgotten bool                  // it is in no table any more; guarded by Broker.mu
 
 	_ [64]byte // what follows changes with every message; the above is read by all who publish and settle
 
