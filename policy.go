@@ -119,7 +119,7 @@ func (b *Broker) changePolicies(change func() error) error {
 
 // matchAfter changes the policies, applies them to the exchanges, and returns what is
 // in force for the queues after so many changes.
-func (b *Broker) matchAfter(change func() error) (queues map[*queue]inForce, changes uint64, err error) {
+func (b *Broker) matchAfter(change func() error) (queues map[*queue]inForce, changes uint32, err error) {
 	b.mu.Lock()
 	defer b.unlock()
 	if b.phase.Load() == closed {
@@ -232,7 +232,7 @@ func (set policySet) list() []Policy {
 
 // policies are those of a broker. Broker.mu guards them.
 type policies struct {
-	changes        uint64 // so far
+	changes        uint32 // so far
 	user, operator policySet
 }
 

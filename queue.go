@@ -35,6 +35,7 @@ type queue struct {
 	levels     bool     // messages have priorities
 	unbounded  bool     // declared so; RabbitMQDefaults are not meant
 	wire       bool     // declared over a connection
+	forgotten  bool     // in no table any more; guarded by Broker.mu
 	version    version  // of RabbitMQ that it behaves like
 	owner      *Session // of an exclusive queue; else nil
 	args       Table
@@ -46,8 +47,7 @@ type queue struct {
 	// than be collected with the next fetch; see (*holder).mustFlush.
 	eager atomic.Uint32
 
-	inbound   map[*binding]struct{} // guarded by Broker.mu
-	forgotten bool                  // it is in no table any more; guarded by Broker.mu
+	inbound map[*binding]struct{} // guarded by Broker.mu
 
 	_ [64]byte // what follows changes with every message; the above is read by all who publish and settle
 
@@ -55,9 +55,9 @@ type queue struct {
 	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
 	log       *stream.Log[item] // nil unless it is a stream
 	plain     bool              // settings.plain()
+	changes   uint32            // of policies, before those of now were in force
 	settings  *settings         // what is in force; see apply
 	policies  inForce
-	changes   uint64               // of policies, before these were in force
 	consumers line.Line[*Consumer] // in the order in which they subscribed
 	waiters   []*waiter            // publishers that wait for room, in order
 	rejected  uint64               // messages refused because the queue was full

@@ -175,7 +175,7 @@ var queueGroups = map[queueTypes]ApplyTo{
 // apply puts policies into force, at once: a lower limit trims the queue now, while
 // a new TTL is for the messages that come in from now on (POL-9, POL-11). They are those
 // after a number of changes; what a later change has applied stays.
-func (q *queue) apply(f inForce, changes uint64) {
+func (q *queue) apply(f inForce, changes uint32) {
 	q.lock()
 	defer q.unlock()
 	if changes < q.changes {
