@@ -408,9 +408,10 @@ func (q *queue) dropHead() {
 }
 
 // dropReturned is dropHead for the step that returned messages: as in RabbitMQ
-// what is too much is dropped before anybody gets it (LEN-7).
+// what is too much is dropped before anybody gets it (LEN-7), but in a quorum queue
+// after (QQ-12).
 func (q *queue) dropReturned() {
-	if q.settings.overflow == DropHead {
+	if q.settings.overflow == DropHead && !q.quorum {
 		q.fifo.Trim()
 	}
 }
