@@ -76,6 +76,7 @@ func init() {
 	hook.Event = func(s any, key string, headers func() map[string]any) { s.(*Session).event(key, headers) }
 	hook.PID = func(s any) string { return s.(*Session).pid() }
 	hook.ErlangArguments = erlangArguments
+	hook.Given = func(f func()) any { return consumeOption(func(c *consumeConfig) { c.given = f }) }
 	hook.Released = released
 	hook.ReservedName = func() any { return queueOption(func(c *queueConfig) { c.reserved = true }) }
 }

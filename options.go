@@ -103,6 +103,7 @@ type consumeConfig struct {
 	autoAck     bool
 	concurrency int
 	notify      func()
+	given       func() // see hook.Given
 	args        Table
 	wire        bool    // over a connection
 	version     version // of RabbitMQ, as the session has it

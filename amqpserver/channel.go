@@ -53,7 +53,8 @@ type consumer struct {
 	noAck   bool
 	timeout time.Duration // for settling a delivery; 0 = none
 	replies bool          // gets what is sent to the channel's reply-to
-	listed  atomic.Bool   // in conn.ready
+	listed  atomic.Bool   // has a turn in conn.ready for all that it may have
+	due     int           // and as many for one message each; guarded by conn.ready.mu
 
 	// Guarded by channel.mu.
 	core    *pocketmq.Consumer

@@ -106,7 +106,7 @@ func (ch *channel) consume(m *wire.BasicConsume, queue string, opts ...pocketmq.
 	}
 	k := &consumer{channel: ch, tag: tag, queue: queue, noAck: m.NoAck, replies: isReplyName(queue)}
 	k.timeout = ch.timeoutOf(queue, m.Arguments)
-	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify))...)
+	core, err := ch.session.Consume(background, queue, append(opts, pocketmq.ConsumerTag(tag), pocketmq.Notify(k.notify), given(k.given))...)
 	if err != nil {
 		return err
 	}

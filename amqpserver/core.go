@@ -28,6 +28,10 @@ func (c *conn) newChannel(number uint16) *pocketmq.Session {
 	return hook.Channel(c.session, number).(*pocketmq.Session)
 }
 
+// given has f called, with the queue's lock held, for each message that a queue gives to
+// this consumer and not to another one.
+func given(f func()) pocketmq.ConsumeOption { return hook.Given(f).(pocketmq.ConsumeOption) }
+
 // released is the outcome of a delivery that goes back without counting against the
 // delivery limit.
 var released = hook.Released.(pocketmq.Outcome)

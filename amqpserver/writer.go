@@ -76,71 +76,102 @@ func (h *heart) stop() {
 	}
 }
 
-// ready lists the consumers that may have something to deliver.
+// ready lists the turns of consumers that may have something to deliver.
 type ready struct {
-	fetching sync.Mutex  // taken before all other locks
-	turn     []*consumer // those who may send in this turn; guarded by fetching
+	fetching sync.Mutex // taken before all other locks
+	now      []turn     // the next ones, the last of them first; guarded by fetching
 
 	mu   sync.Mutex // taken after all other locks but output.mu
-	next []*consumer
+	next []turn
+}
+
+// turn lets a consumer send all that it may have, a part at a time; or one message,
+// which its queue gave it and not to another one: consumers of one queue send in the
+// order in which it gave them messages, as RabbitMQ's do.
+type turn struct {
+	consumer *consumer
+	one      bool
 }
 
 // notify is called by the queue, from anywhere, when a message may be there for
 // the consumer.
 func (k *consumer) notify() {
-	if k.listed.Swap(true) {
-		return
-	}
-	k.channel.conn.ready.add(k)
+	k.list()
 	k.channel.conn.out.wakeWriter()
 }
 
-func (r *ready) add(k *consumer) {
-	r.mu.Lock()
-	r.next = append(r.next, k)
-	r.mu.Unlock()
+// list gives k a turn for all that it may have, unless it has one.
+func (k *consumer) list() {
+	if !k.listed.Swap(true) {
+		k.channel.conn.ready.add(turn{consumer: k})
+	}
 }
 
-// take returns the consumer that may send now, or nil. r.fetching is held.
-func (r *ready) take() (k *consumer, alone bool) {
-	if len(r.turn) == 0 {
-		r.mu.Lock()
-		r.turn, r.next = r.next, r.turn[:0]
-		r.mu.Unlock()
-		if len(r.turn) == 0 {
-			return nil, true
-		}
-		slices.Reverse(r.turn) // to be taken from the end
-	}
-	last := len(r.turn) - 1
-	k = r.turn[last]
-	r.turn[last] = nil
-	r.turn = r.turn[:last]
+// given is called by the queue, with its lock held, for each message that is there for
+// this consumer and not for another one.
+func (k *consumer) given() { k.channel.conn.ready.add(turn{k, true}) }
+
+func (r *ready) add(t turn) {
 	r.mu.Lock()
-	alone = last == 0 && len(r.next) == 0
-	r.mu.Unlock()
-	return k, alone
+	defer r.mu.Unlock()
+	if t.one {
+		t.consumer.due++
+	}
+	r.next = append(r.next, t)
 }
+
+// take returns the consumer whose turn it is, nil if nobody's, and how many messages it
+// may send. If it is the last of its turns there may be more. r.fetching is held.
+func (r *ready) take() (k *consumer, n int, last bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.now) == 0 && !r.begin() {
+		return nil, 0, true
+	}
+	end := len(r.now) - 1
+	t := r.now[end]
+	r.now[end] = turn{}
+	r.now = r.now[:end]
+	switch k = t.consumer; {
+	case t.one:
+		k.due--
+		return k, 1, k.due == 0
+	case k.due > 0: // it sends when its turns come
+		k.listed.Store(false)
+		return k, 0, false
+	}
+	k.listed.Store(false)
+	if end == 0 && len(r.next) == 0 {
+		return k, fetchAlone, true
+	}
+	return k, 1, true
+}
+
+// begin takes the next turns up, if there are any.
+func (r *ready) begin() bool {
+	if cap(r.now) > keepTurns {
+		r.now = nil
+	}
+	r.now, r.next = r.next, r.now[:0]
+	slices.Reverse(r.now) // to be taken from the end
+	return len(r.now) > 0
+}
+
+// keepTurns is for how many turns memory is kept.
+const keepTurns = 4096
 
 // fetch gets deliveries from the consumers that have some while there are less
-// than room bytes to send: one from each in turn, so that consumers of one queue
-// send in the order in which it gave them the messages, or more from one that is
-// alone.
+// than room bytes to send: one from each in turn, or more from one that is alone.
 func (c *conn) fetch(room int) {
 	c.ready.fetching.Lock()
 	defer c.ready.fetching.Unlock()
 	for c.out.hasRoom(room) {
-		k, alone := c.ready.take()
+		k, n, last := c.ready.take()
 		if k == nil {
 			return
 		}
-		n := 1
-		if alone {
-			n = fetchAlone
-		}
-		k.listed.Store(false)
-		if k.fetch(n, room) && !k.listed.Swap(true) {
-			c.ready.add(k) // there is more
+		if k.fetch(n, room) && last {
+			k.list()
 		}
 	}
 }

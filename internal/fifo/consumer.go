@@ -20,6 +20,10 @@ type Consumer[T any] struct {
 
 	Gate *Gate[T] // a further limit, shared with other consumers; nil = none
 
+	// Given is called for each entry that is assigned to it beside other consumers, so
+	// that who serves several of them can do it in the same order; nil = nobody asks.
+	Given func()
+
 	inbox   ring.Ring[Entry[T]] // assigned, in order, waiting for Fetch
 	unacked int                 // assigned and not settled, inbox included
 	idle    bool                // wants to be in Woken once something is assigned

@@ -274,6 +274,9 @@ func (q *Queue[T]) TryPush(v *T, expires int64, priority uint8) (wake *Consumer[
 // for it, and returns the consumer if it must be woken.
 func (q *Queue[T]) assigned(c *Consumer[T], returns uint32) *Consumer[T] {
 	q.delivered(returns)
+	if c.Given != nil && q.consumers.Len() > 1 {
+		c.Given()
+	}
 	if !c.idle {
 		return nil
 	}

@@ -86,6 +86,11 @@ var (
 	PID             func(session any) string
 	ErlangArguments func(map[string]any) []any
 
+	// Given returns a pocketmq.ConsumeOption that has a function called for each message
+	// which a queue with several consumers gives to this one, before it can be received.
+	// The queue is locked then: the function must not call the broker.
+	Given func(func()) any
+
 	// Released is the pocketmq.Outcome of a delivery that goes back without counting
 	// against the delivery limit.
 	Released any
