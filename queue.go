@@ -128,12 +128,23 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 		q.startTime()
 	}
 	if q.settings.singleActive {
-		q.fifo.SetSingle(q.settings.quorum && q.version >= v4_0) // CONS-21, QQ-18
+		q.fifo.SetSingle(q.succession()) // CONS-21, QQ-18
 	}
 	if b.phase.Load() != open {
 		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
 	return q
+}
+
+// succession is how another single active consumer is found.
+func (q *queue) succession() fifo.Succession {
+	switch {
+	case !q.settings.quorum:
+		return fifo.HighestNext
+	case q.version < v4_0:
+		return fifo.FirstNext
+	}
+	return fifo.HighestNow
 }
 
 // push adds a message, waiting for room if need be. With count, it also counts
@@ -609,7 +620,11 @@ func (q *queue) info() QueueInfo {
 	q.lock()
 	defer q.unlock()
 	i := QueueInfo{Name: q.name, Messages: q.store().Ready()}
-	if q.log == nil { // of those of a stream RabbitMQ does not tell
+	switch {
+	case q.log != nil: // of those of a stream RabbitMQ does not tell
+	case q.quorum && q.settings.singleActive: // nor of those that stand by (QQ-17)
+		i.Consumers = min(1, len(q.consumers))
+	default:
 		i.Consumers = len(q.consumers)
 	}
 	return i
