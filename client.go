@@ -105,5 +105,5 @@ type Sender interface {
 type QueueInfo struct {
 	Name      string
 	Messages  int // that wait for a consumer, or that a stream has
-	Consumers int // 0 for a stream, as in RabbitMQ; see Stats
+	Consumers int // 0 for a stream, and not those of a quorum queue that stand by, as in RabbitMQ; see Stats
 }

@@ -133,12 +133,23 @@ func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 		q.startTime()
 	}
 	if q.settings.singleActive {
-		q.fifo.SetSingle(q.settings.quorum && q.version >= v4_0) // CONS-21, QQ-18
+		q.fifo.SetSingle(q.succession()) // CONS-21, QQ-18
 	}
 	if b.phase.Load() != open {
 		q.setEager(eagerDraining, true) // a handler declares it while Shutdown waits
 	}
 	return q
+}
+
+// succession is how another single active consumer is found.
+func (q *queue) succession() fifo.Succession {
+	switch {
+	case !q.settings.quorum:
+		return fifo.HighestNext
+	case q.version < v4_0:
+		return fifo.FirstNext
+	}
+	return fifo.HighestNow
 }
 
 // push adds a message, waiting for room if need be. With count, it also counts

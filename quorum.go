@@ -104,15 +104,18 @@ func (q *queue) checkGet() error {
 
 // consumerCount is the number of consumers. In a quorum queue a cancelled one counts until
 // it has settled all that it holds, and so does each message that was got and is not
-// settled (QQ-17). q.mu is held.
+// settled; one that stands by does not (QQ-17). q.mu is held.
 func (q *queue) consumerCount() int {
 	if !q.quorum {
 		return q.consumers.Len()
 	}
 	q.leaving = q.stillLeaving()
-	all, got := slices.Collect(q.consumers.All()), q.fifo.Unacked()
+	all, got := make([]*Consumer, 0, q.consumers.Len()), q.fifo.Unacked()
 	for c := range q.consumers.All() {
 		got -= c.core.Unacked()
+		if c.core.IsActive() {
+			all = append(all, c)
+		}
 	}
 	for _, c := range q.leaving {
 		got -= c.core.Unacked()

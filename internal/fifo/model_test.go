@@ -206,7 +206,7 @@ func newPair(kind byte) *pair {
 		p.q.At(0)
 	}
 	if m.single {
-		p.q.SetSingle(false)
+		p.q.SetSingle(HighestNext)
 	}
 	return p
 }

@@ -2,17 +2,24 @@ package fifo
 
 // single says which consumer is the active one, if only one may be.
 type single[T any] struct {
-	active  *Consumer[T] // nil = there is no consumer
-	others  turns[T]     // stand by, in the order in which they subscribed
-	preempt bool
+	active     *Consumer[T] // nil = there is no consumer
+	others     turns[T]     // stand by, in the order in which they subscribed
+	succession Succession
 }
 
-// SetSingle makes only one consumer get messages, that which subscribed first;
-// when it is gone, it is the first of those with the highest priority (CONS-18,
-// CONS-21). With preempt that is so from the beginning: if a higher one than the
-// active comes, that gets no more messages, and hands over once it has settled what
-// it has (QQ-18). It is called before the first consumer comes.
-func (q *Queue[T]) SetSingle(preempt bool) { q.single = &single[T]{preempt: preempt} }
+// Succession is which of several consumers is the single active one.
+type Succession uint8
+
+// The rules of succession. At first it is the one that subscribed first.
+const (
+	HighestNext Succession = iota // when it is gone, the first of those with the highest priority (CONS-18, CONS-21)
+	FirstNext                     // when it is gone, the first of the others (QQ-18)
+	HighestNow                    // as with HighestNext, and if a higher one comes, it hands over once it has settled what it has (QQ-18)
+)
+
+// SetSingle makes only one consumer get messages. It is called before the first
+// consumer comes.
+func (q *Queue[T]) SetSingle(s Succession) { q.single = &single[T]{succession: s} }
 
 // IsActive reports whether c is not waiting behind the single active consumer.
 func (c *Consumer[T]) IsActive() bool { return c.state != standby }
@@ -21,6 +28,20 @@ func (c *Consumer[T]) IsActive() bool { return c.state != standby }
 func (q *Queue[T]) standBy(c *Consumer[T]) {
 	q.single.others.join(c)
 	c.state = standby
+}
+
+// successor returns the consumer that would be the active one now, by the rule; nil if
+// there is none.
+func (q *Queue[T]) successor() *Consumer[T] {
+	s := q.single
+	c := s.others.first()
+	switch {
+	case c == nil, s.active != nil && (s.succession != HighestNow || c.Priority <= s.active.Priority):
+		return s.active
+	case s.succession == FirstNext:
+		return q.consumers.First()
+	}
+	return c
 }
 
 // elect finds the single active consumer when there may be another one.
@@ -32,10 +53,7 @@ func (q *Queue[T]) elect() {
 	if s.active != nil && s.active.state == gone {
 		s.active = nil
 	}
-	next := s.active
-	if c := s.others.first(); c != nil && (next == nil || s.preempt && c.Priority > next.Priority) {
-		next = c
-	}
+	next := q.successor()
 	if next == s.active {
 		if next != nil && next.state == standby {
 			q.turns.join(next) // whom it was to hand over to is gone

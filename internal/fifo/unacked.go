@@ -1,6 +1,9 @@
 package fifo
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Unacked holds the entries that were handed to an application and are not
 // settled yet. It gives each a handle which is not valid again for as good as ever, so that
@@ -9,11 +12,13 @@ import "slices"
 type Unacked[T any] struct {
 	slots []slot[T]
 	free  []uint32
+	added uint64 // entries so far
 }
 
 type slot[T any] struct {
 	entry      Entry[T]
 	generation uint32 // odd while the slot is taken
+	nth        uint64 // to be added
 }
 
 // Add stores e and returns its handle, which is never 0.
@@ -26,7 +31,8 @@ func (u *Unacked[T]) Add(e *Entry[T]) (handle uint64) {
 		u.slots = append(u.slots, slot[T]{})
 	}
 	s := &u.slots[i]
-	s.entry = *e
+	u.added++
+	s.entry, s.nth = *e, u.added
 	s.generation++
 	return uint64(s.generation)<<32 | uint64(i)
 }
@@ -62,20 +68,19 @@ func (u *Unacked[T]) Has(handle uint64) bool {
 // Len is the number of entries held.
 func (u *Unacked[T]) Len() int { return len(u.slots) - len(u.free) }
 
-// Drain removes all entries and returns them in the order of their places.
+// Drain removes all entries and returns them in the order in which they were added.
 func (u *Unacked[T]) Drain() []Entry[T] {
-	var all []Entry[T]
-	for i := range u.slots {
-		if s := &u.slots[i]; s.generation%2 == 1 {
-			e, _ := u.Settle(uint64(s.generation)<<32 | uint64(i))
-			all = append(all, e)
+	var taken []slot[T]
+	for i, s := range u.slots {
+		if s.generation%2 == 1 {
+			taken = append(taken, s)
+			u.Drop(uint64(s.generation)<<32 | uint64(i))
 		}
 	}
-	slices.SortFunc(all, func(a, b Entry[T]) int {
-		if a.Seq < b.Seq {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(taken, func(a, b slot[T]) int { return cmp.Compare(a.nth, b.nth) })
+	all := make([]Entry[T], len(taken))
+	for i := range taken {
+		all[i] = taken[i].entry
+	}
 	return all
 }

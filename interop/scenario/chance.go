@@ -17,9 +17,10 @@ import (
 //     and is lost if that acks nothing: not played. Here they end together.
 //   - A queue and that of its dead letters, q1 and d1, count as one where something is
 //     returned, settled or committed to both: the dead letters of one race with that.
-//   - Quorum queues have no consumers: to whom they give what is returned depends on
-//     when they hear of it. A get counts those that have expired behind it, so that
-//     nothing expires where there are quorum queues.
+//   - A quorum queue has one consumer at a time, and nobody gets from it beside that:
+//     what it gives to several in a step comes in the order of their tags, as far as a
+//     map of Erlang's has one, and so does what several return. A get counts those that have
+//     expired behind it, so that nothing expires where there are quorum queues.
 //   - A transaction that is completed in part closes its channel while that is delivered to.
 //   - Confirms and commits come when the disk has the messages, before or after what
 //     else comes, and the ends of consumers in any order: the step is unordered.
@@ -66,6 +67,10 @@ func (m *model) risky(s said) bool {
 	}
 	q := c.queue(s.fields["queue"])
 	switch s.method {
+	case "basic.consume":
+		return m.quorum[q] && (m.consumed(q) || m.lent(q))
+	case "basic.get":
+		return m.quorum[q] && m.consumed(q)
 	case "channel.close", "basic.recover", "basic.recover-async":
 		return paired(c.queues())
 	case "basic.ack", "basic.nack", "basic.reject":
@@ -74,8 +79,6 @@ func (m *model) risky(s said) bool {
 		return paired(c.touched)
 	case "basic.publish":
 		return len(m.quorum) > 0 && (s.fields["expiration"] == "0" || s.fields["expiration"] == "500")
-	case "basic.consume":
-		return m.quorum[q]
 	}
 	return false
 }

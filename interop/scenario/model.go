@@ -14,6 +14,7 @@ type model struct {
 	single   map[string]bool     // queues that may have been declared with a single active consumer
 	sorted   map[string]bool     // with priorities
 	quorum   map[string]bool     // as quorum queues
+	mortal   map[string]bool     // with a delivery limit
 
 	generated int // names
 }
@@ -31,6 +32,7 @@ const (
 type channel struct {
 	transactional bool
 	limited       bool   // by a global prefetch count
+	prefetch      bool   // limited for the consumers to come
 	last          string // queue that was declared
 	consumers     map[string]consumer
 	unsettled     []unsettled
@@ -52,7 +54,7 @@ type unsettled struct {
 func newModel() *model {
 	return &model{
 		conns: map[string]link{}, channels: map[string]*channel{},
-		single: map[string]bool{}, sorted: map[string]bool{}, quorum: map[string]bool{},
+		single: map[string]bool{}, sorted: map[string]bool{}, quorum: map[string]bool{}, mortal: map[string]bool{},
 	}
 }
 
@@ -123,7 +125,7 @@ func (m *model) onChannel(c *channel, s said) {
 			c.last = "generated " + strconv.Itoa(m.generated)
 		}
 		for argument, queues := range map[string]map[string]bool{
-			"x-single-active-consumer": m.single, "x-max-priority": m.sorted, "S:quorum": m.quorum,
+			"x-single-active-consumer": m.single, "x-max-priority": m.sorted, "S:quorum": m.quorum, "x-delivery-limit": m.mortal,
 		} {
 			if strings.Contains(s.fields["arguments"], argument) {
 				queues[c.last] = true
@@ -136,6 +138,8 @@ func (m *model) onChannel(c *channel, s said) {
 	case "basic.qos":
 		if s.has("global") {
 			c.limited = s.fields["prefetch-count"] != "0"
+		} else {
+			c.limited, c.prefetch = false, s.fields["prefetch-count"] != "0"
 		}
 	case "basic.ack", "basic.nack", "basic.reject":
 		c.settle(s.tag(), s.has("multiple"))
@@ -278,6 +282,23 @@ func (c *channel) publish(s said) {
 	if strings.Contains(s.fields["headers"], "CC:") {
 		c.touched["q1"], c.touched["q2"] = true, true
 	}
+}
+
+// consumed tells whether a queue has consumers, or messages of it are out that one got.
+func (m *model) consumed(queue string) bool {
+	for _, c := range m.channels {
+		for _, from := range c.consumers {
+			if from.queue == queue {
+				return true
+			}
+		}
+		for _, u := range slices.Concat(c.unsettled, c.taken) {
+			if u.queue == queue && u.consumer != "" {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // lent tells whether messages of a queue are out.

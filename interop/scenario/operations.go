@@ -297,9 +297,14 @@ func (g *generator) expire(channel string) string {
 
 // consume seldom uses a tag that is taken: that ends the connection. A channel with
 // a global prefetch count consumes from one queue only: RabbitMQ takes any that waits
-// for it when messages are settled.
+// for it when messages are settled. No consumer has a limit in a queue whose messages
+// die of coming back: RabbitMQ gives it more, and we do not, on purpose
+// (QQ/credit-of-what-died).
 func (g *generator) consume(channel string) string {
 	q := g.queue()
+	if c := g.channels[channel]; c != nil && c.prefetch && g.mortal[c.queue(q)] {
+		return g.publish(channel)
+	}
 	if c := g.channels[channel]; c != nil && c.limited {
 		for _, from := range c.consumers {
 			if from.queue != c.queue(q) {
