@@ -20,7 +20,7 @@ import (
 //   - A quorum queue has one consumer at a time, and nobody gets from it beside that:
 //     what it gives to several in a step comes in the order of their tags, as far as a
 //     map of Erlang's has one, and so does what several return. A get counts those that have
-//     expired behind it, so that nothing expires where there are quorum queues.
+//     expired behind it, so that nothing expires there.
 //   - A transaction that is completed in part closes its channel while that is delivered to.
 //   - Confirms and commits come when the disk has the messages, before or after what
 //     else comes, and the ends of consumers in any order: the step is unordered.
@@ -78,7 +78,9 @@ func (m *model) risky(s said) bool {
 	case "tx.commit":
 		return paired(c.touched)
 	case "basic.publish":
-		return len(m.quorum) > 0 && (s.fields["expiration"] == "0" || s.fields["expiration"] == "500")
+		soon := s.fields["expiration"] == "0" || s.fields["expiration"] == "500"
+		_, routed := s.fields["exchange"] // maybe to one
+		return soon && (m.quorum[s.fields["routing-key"]] || routed && len(m.quorum) > 0)
 	}
 	return false
 }
