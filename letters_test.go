@@ -2,6 +2,7 @@ package pocketmq_test
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"strings"
 	"testing"
@@ -166,6 +167,29 @@ func TestDeadLettersAreLostWithTheirStrategy(t *testing.T) { // QQ-19
 		send(t, b, "q", "b") // there is room
 		time.Sleep(time.Hour)
 		require.Empty(t, drain(t, b, "dead"))
+	})
+}
+
+// What is logged of letters that stay is logged without locks.
+func TestALogsHandlerMayLookAtHeldLetters(t *testing.T) { // QQ-19
+	synctest.Test(t, func(t *testing.T) {
+		var b *pocketmq.Broker
+		held := map[string]int{}
+		b = newBroker(t, pocketmq.Logger(slog.New(handlerFunc(func(text string) {
+			held[text] = stats(t, b, "q").HeldLetters
+		}))))
+		policy := pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
+			"dead-letter-exchange": "nowhere", "dead-letter-strategy": "at-least-once",
+		}}
+		must(t, b.SetPolicy(policy))
+		declare(t, b, "q")
+		die(t, b, "a")
+		die(t, b, "b")
+		must(t, b.ClearPolicy("p"))
+		require.Equal(t, map[string]int{
+			"dead letters are held: no queue takes them":            1,
+			"dead letters are lost: the queue holds them no longer": 0,
+		}, held)
 	})
 }
 
