@@ -17,22 +17,36 @@ const letterRetry = 3 * time.Minute
 func (q *queue) settleLetters(letters []letter) {
 	q.mu.Lock()
 	q.tick()
+	lost := 0
 	for i := range letters {
 		l := &letters[i]
 		switch {
 		case !l.Held:
-		case l.done || !q.holdsLetters():
+		case l.done:
 			q.fifo.Forget(&l.Entry.Value)
+		case !q.holdsLetters():
+			q.fifo.Forget(&l.Entry.Value)
+			lost++
 		case l.to != q.settings.deadLetters: // they have changed meanwhile
 			q.sendAgain(*l)
 		default:
 			q.outbox.held = append(q.outbox.held, *l)
 		}
 	}
-	begins, n, exchange := q.waitForLetters(), len(q.outbox.held), q.settings.deadLetters
+	begins, n, to, gone := q.waitForLetters(), len(q.outbox.held), q.settings.deadLetters, q.gone != nil
 	q.unlock() // there may be room
 	if begins {
-		q.broker.log.Warn("dead letters are held: no queue takes them", "queue", q.name, "exchange", exchange.exchange, "letters", n)
+		q.broker.log.Warn("dead letters are held: no queue takes them", "queue", q.name, "exchange", to.exchange, "letters", n)
+	}
+	if !gone { // else they are lost as all that was in it
+		q.logLost(lost)
+	}
+}
+
+// logLost says that letters are lost with the settings that held them. q.mu is not held.
+func (q *queue) logLost(letters int) {
+	if letters > 0 {
+		q.broker.log.Warn("dead letters are lost: the queue holds them no longer", "queue", q.name, "letters", letters)
 	}
 }
 

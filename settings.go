@@ -176,9 +176,7 @@ var queueGroups = map[queueTypes]ApplyTo{
 // a new TTL is for the messages that come in from now on (POL-9, POL-11). They are those
 // after a number of changes; what a later change has applied stays.
 func (q *queue) apply(f inForce, changes uint32) {
-	if n := q.putInForce(f, changes); n > 0 {
-		q.broker.log.Warn("dead letters are lost: the queue holds them no longer", "queue", q.name, "letters", n)
-	}
+	q.logLost(q.putInForce(f, changes))
 }
 
 // putInForce is apply, and returns how many letters are lost by that.
