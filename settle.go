@@ -88,11 +88,17 @@ func freeTogether(deliveries []*Delivery) (f freed) {
 		f = freed{map[*holder]int{}, map[*Window]int{}}
 		break
 	}
+	type unit struct {
+		from *holder
+		tag  uint64
+	}
+	seen := map[unit]bool{} // a delivery may be given twice
 	for _, d := range deliveries {
-		if f.by == nil || d.from == nil {
+		if f.by == nil || d.from == nil || seen[unit{d.from, d.tag}] {
 			continue
 		}
 		if w := d.from.window.Load(); w != nil && d.from.holds(d.tag) {
+			seen[unit{d.from, d.tag}] = true
 			f.by[d.from]++
 			f.in[w]++
 		}

@@ -86,11 +86,13 @@ func (ch *channel) watch(sent, limit time.Duration) {
 	}
 }
 
-// stop is for a channel that ends.
+// stop is for a channel that ends: nothing is late any more, also not what was found to
+// be and the reader has not seen yet.
 func (t *timeouts) stop() {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
+	t.exceeded = 0
 }
 
 // timeIsUp takes back what was not settled in time, and ends the consumers that had it.
