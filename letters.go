@@ -86,7 +86,12 @@ func (q *queue) retryLetters() {
 // resendLetters has the letters sent again that came to no queue, and those that were
 // refused long enough ago. q.mu is held.
 func (q *queue) resendLetters() {
-	before := q.broker.now() - int64(letterRetry)
+	q.resendTriedBefore(q.broker.now() - int64(letterRetry))
+}
+
+// resendTriedBefore is resendLetters with the time before which they were refused.
+// q.mu is held.
+func (q *queue) resendTriedBefore(before int64) {
 	q.outbox.held = slices.DeleteFunc(q.outbox.held, func(l letter) bool {
 		due := l.tried == 0 || l.tried <= before
 		if due {
@@ -95,6 +100,25 @@ func (q *queue) resendLetters() {
 		return due
 	})
 	q.waitForLetters()
+}
+
+// resendLetters has all letters sent again that are held, however short ago they were
+// refused, and reports whether any is held no longer: Shutdown cannot wait for the timer.
+func (b *Broker) resendLetters() (some bool) {
+	for _, q := range b.queues.All() {
+		before := q.heldLetters()
+		if before == 0 {
+			continue
+		}
+		q.mu.Lock()
+		q.collect()
+		if q.outbox != nil {
+			q.resendTriedBefore(q.broker.now())
+		}
+		q.release() // Shutdown is awake
+		some = q.heldLetters() < before || some
+	}
+	return some
 }
 
 // reviewLetters is for new settings: they may lead letters elsewhere, or not hold them

@@ -289,3 +289,33 @@ func TestDeadLettersArriveOnce(t *testing.T) { // QQ-19
 		require.Zero(t, stats(t, b, "q").HeldLetters)
 	})
 }
+
+func TestShutdownSendsLettersThatAreHeld(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		faithful(t, b)
+		die(t, b, "a", "b", "c")
+		require.Equal(t, 3, stats(t, b, "q").HeldLetters)
+		declare(t, b, "dead", pocketmq.MaxLength(1), pocketmq.Overflow(pocketmq.RejectPublish))
+		deadLetterExchange(t, b, "dead")
+		var got []string
+		handle(t, b, "dead", func(_ context.Context, d *pocketmq.Delivery) error {
+			got = append(got, string(d.Body))
+			time.Sleep(time.Second) // there is room for one letter at a time
+			return nil
+		}, pocketmq.Prefetch(1))
+		start := time.Now()
+		must(t, b.Shutdown(ctx))
+		require.ElementsMatch(t, []string{"a", "b", "c"}, got)
+		require.Equal(t, 3*time.Second, time.Since(start), "which is not the time for trying again")
+	})
+}
+
+func TestShutdownLosesLettersThatNobodyTakes(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		faithful(t, b)
+		die(t, b, "a", "b")
+		err := b.Shutdown(ctx)
+		require.ErrorIs(t, err, pocketmq.ErrMessagesLost)
+		require.ErrorContains(t, err, "2 messages in queue 'q' are lost with the broker, 2 of them dead letters that are held")
+	})
+}

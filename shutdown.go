@@ -18,6 +18,8 @@ import (
 // The error is that of ctx if it came first, ErrMessagesLost if messages are lost, or
 // both (see errors.Is). Messages are also lost that wait in queues that nobody consumes
 // from, or are delayed by an exchange: Shutdown does not wait for these to become due.
+// Dead letters that are held (see [DeadLetterAtLeastOnce]) are sent once more, when all
+// else is done.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	if b.root == nil {
 		return errNotMade
@@ -30,6 +32,9 @@ func (b *Broker) Shutdown(ctx context.Context) error {
 	}
 	b.startDraining()
 	err := b.drain(ctx)
+	for err == nil && b.resendLetters() {
+		err = b.drain(ctx)
+	}
 	lost := b.close()
 	switch {
 	case lost == nil:
@@ -170,7 +175,8 @@ func (b *Broker) endQueues() (lost error) {
 		}
 		b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
 		if lost == nil {
-			lost = newError(ErrMessagesLost, CodeConnectionForced, "%s in queue '%s' %s lost with the broker", counted(n), q.name, are(n))
+			lost = newError(ErrMessagesLost, CodeConnectionForced, "%s in queue '%s' %s lost with the broker%s",
+				counted(n), q.name, are(n), ofLetters(held))
 		}
 	}
 	return lost
@@ -189,6 +195,14 @@ func are(n int) string {
 		return "is"
 	}
 	return "are"
+}
+
+// ofLetters says how many of the messages nobody could have consumed from their queue.
+func ofLetters(held int) string {
+	if held == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them dead letters that are held", held)
 }
 
 // endDelays is endQueues for the messages that exchanges hold back.
