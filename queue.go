@@ -55,7 +55,7 @@ type queue struct {
 	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
 	log       *stream.Log[item] // nil unless it is a stream
 	plain     bool              // settings.plain()
-	changes   uint32            // of policies, before those of now were in force
+	changes   uint32            // how often policies had changed when policies was found; see apply
 	settings  *settings         // what is in force; see apply
 	policies  inForce
 	consumers line.Line[*Consumer] // in the order in which they subscribed

@@ -9,8 +9,8 @@ import (
 )
 
 // ahead is what a connection has read while its reader waited: for room in a
-// queue or for answers, or for the end of an alarm. To read on is the only way to notice that the
-// peer is gone, and the acks it sends may be what makes room.
+// queue or for answers, or for the end of an alarm. To read on is the only way to
+// notice that the peer is gone, and the acks it sends may be what makes room.
 //
 // A goroutine does it, from readAhead until stopReadingAhead. In between the reader
 // touches nothing that is its own, for it waits.
