@@ -76,7 +76,7 @@ func (c *conn) stopReadingAhead() {
 		return
 	}
 	c.interrupted.Store(true)
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	_ = c.nc.SetReadDeadline(past)
 	<-a.done
 	a.done = nil
 	c.deadline = time.Time{}
