@@ -9,7 +9,7 @@ import (
 // What a client of a broker elsewhere needs beyond the exported API.
 func init() {
 	hook.ExchangeOptions = func(opts any) (hook.ExchangeConfig, error) {
-		c := exchangeConfigOf(opts.([]ExchangeOption))
+		c := configOf(opts.([]ExchangeOption), ExchangeOption.exchange)
 		if c.maxDelayed != 0 && c.err == nil {
 			c.err = notSupported("MaxDelayed: RabbitMQ does not limit delayed messages")
 		}
@@ -18,21 +18,21 @@ func init() {
 		}, c.err
 	}
 	hook.QueueOptions = func(opts any) (hook.QueueConfig, error) {
-		c := queueConfigOf(opts.([]QueueOption))
+		c := configOf(opts.([]QueueOption), QueueOption.queue)
 		return hook.QueueConfig{
 			Passive: c.passive, Durable: c.durable, AutoDelete: c.autoDelete, Exclusive: c.exclusive, Arguments: c.args,
 		}, c.check()
 	}
-	hook.BindOptions = func(opts any) map[string]any { return bindConfigOf(opts.([]BindOption)).args }
+	hook.BindOptions = func(opts any) map[string]any { return configOf(opts.([]BindOption), BindOption.bind).args }
 	hook.DeleteOptions = func(opts any) hook.DeleteConfig {
-		c := deleteConfigOf(opts.([]DeleteOption))
+		c := configOf(opts.([]DeleteOption), DeleteOption.delete)
 		return hook.DeleteConfig{IfUnused: c.ifUnused, IfEmpty: c.ifEmpty}
 	}
 	hook.PublishOptions = func(opts any) (bool, error) {
 		flags, err := publishFlagsOf(opts.([]PublishOption))
 		return flags&Mandatory != 0, err
 	}
-	hook.GetOptions = func(opts any) bool { return getConfigOf(opts.([]GetOption)).autoAck }
+	hook.GetOptions = func(opts any) bool { return configOf(opts.([]GetOption), GetOption.get).autoAck }
 	hook.Consume = func(ctx context.Context, session any, queue string, opts any, source hook.Source) (any, error) {
 		return consumeWith(opts.([]ConsumeOption), func(cfg consumeConfig) (*Consumer, error) {
 			return session.(*Session).consumeFrom(ctx, source, queue, cfg)

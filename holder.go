@@ -89,8 +89,8 @@ func (h *holder) apply() {
 // takeAcked returns the number of acks to be handed in; both locks are held.
 func (h *holder) takeAcked() int { return h.hearOf(h.acked) }
 
-// hearOf returns how many of all acks the queue had not heard of, and the window gets
-// back. The queue's lock is held.
+// hearOf returns how many of so many acks, all that there were, are news to the queue,
+// and gives the room that they make to the window. The queue's lock is held.
 func (h *holder) hearOf(acked uint64) int {
 	n := int(acked - h.heard)
 	h.heard = acked

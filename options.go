@@ -55,6 +55,17 @@ type ConsumeOption interface{ consume(*consumeConfig) }
 // GetOption configures Get.
 type GetOption interface{ get(*getConfig) }
 
+// configOf returns what options configure; apply is the method by which they do.
+func configOf[O comparable, C any](opts []O, apply func(O, *C)) (c C) {
+	var none O
+	for _, o := range opts {
+		if o != none {
+			apply(o, &c)
+		}
+	}
+	return c
+}
+
 type exchangeConfig struct {
 	passive, durable, autoDelete, internal bool
 	maxDelayed                             int  // 0 = the default

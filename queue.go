@@ -1,9 +1,6 @@
 package pocketmq
 
 import (
-	"context"
-	"fmt"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +23,8 @@ type (
 )
 
 // queue is the shell around fifo.Queue: the lock, the publishers that wait for
-// room, and everything that must happen outside the lock.
+// room (waiter.go), and everything that must happen outside the lock. Messages come in
+// by push.go, consumers come and go by subscribe.go.
 type queue struct {
 	name       string
 	durable    bool
@@ -55,7 +53,7 @@ type queue struct {
 	fifo      fifo.Queue[item]  // guarded by mu, and so is all below; that of a stream stays empty
 	log       *stream.Log[item] // nil unless it is a stream
 	plain     bool              // settings.plain()
-	changes   uint32            // of policies, before those of now were in force
+	changes   uint32            // how often policies had changed when policies was found; see apply
 	settings  *settings         // what is in force; see apply
 	policies  inForce
 	consumers line.Line[*Consumer] // in the order in which they subscribed
@@ -107,12 +105,6 @@ const (
 	eagerTimed                // messages expire: one is safe from the moment when there is credit for it
 )
 
-// waiter is a publisher that waits for room in a queue.
-type waiter struct {
-	item item
-	done chan error // gets nil once the item is in the queue
-}
-
 // newQueue makes a queue; Broker.mu is held.
 func newQueue(b *Broker, name string, c queueConfig, owner *Session) *queue {
 	q := &queue{
@@ -150,187 +142,6 @@ func (q *queue) succession() fifo.Succession {
 		return fifo.FirstNext
 	}
 	return fifo.HighestNow
-}
-
-// push adds a message, waiting for room if need be. With count, it also counts
-// it for its exchange.
-func (q *queue) push(ctx context.Context, s *Session, it *item, count bool) error {
-	q.mu.Lock()
-	if q.gone != nil {
-		defer q.mu.Unlock()
-		return q.gone
-	}
-	if count {
-		if q.source != it.exchange {
-			q.countSource()
-			q.source = it.exchange
-		}
-		q.sourced++
-	}
-	var priority uint8
-	if q.levels {
-		priority = q.settings.priority(it.msg)
-	}
-	if !q.plain || it.msg.Expiration != "" || q.fifo.Full() || q.levels && q.fifo.Overtakes(priority) {
-		return q.pushCarefully(ctx, s, it)
-	}
-	c := q.fifo.Push(it, 0, priority)
-	q.mu.Unlock()
-	if c != nil {
-		wake(c)
-	}
-	return nil
-}
-
-// countSource adds what was counted here to the exchange's counter. Messages that
-// go to one queue are counted under that queue's lock, which they take anyway:
-// a counter that all publishers write would slow all of them down.
-func (q *queue) countSource() {
-	if q.sourced > 0 {
-		q.source.published.Add(q.sourced)
-		q.sourced = 0
-	}
-}
-
-// pushCarefully goes on with push, and unlocks the queue.
-func (q *queue) pushCarefully(ctx context.Context, s *Session, it *item) error {
-	q.tick()
-	if !q.fifo.Fits(it) {
-		return q.pushFull(ctx, s, it)
-	}
-	q.put(it)
-	q.unlock()
-	return nil
-}
-
-// put adds a message; unlock drops what is too much.
-func (q *queue) put(it *item) {
-	if q.log != nil {
-		q.append(it)
-		return
-	}
-	priority := q.settings.priority(it.msg)
-	if q.fifo.Overtakes(priority) {
-		q.consumers.First().hear() // nothing that a consumer has credit for is overtaken (PRIO-5)
-	}
-	q.wakeLater(q.fifo.Push(it, q.expiry(it.msg), priority))
-}
-
-// pushFull goes on with pushCarefully if there is no room.
-func (q *queue) pushFull(ctx context.Context, s *Session, it *item) error {
-	q.collect()
-	var err error
-	switch {
-	case q.settings.overflow != Block:
-		err = q.putOrRefuse(it)
-	case len(q.waiters) > 0 || !q.admit(it):
-		if n := len(it.msg.Body); q.settings.maxBytes >= 0 && int64(n) > q.settings.maxBytes {
-			q.rejected++
-			err = newError(ErrQueueFull, CodeResourceError, "%v has room for %d bytes, and never for a message of %d",
-				q.at(), q.settings.maxBytes, n)
-			break
-		}
-		return q.wait(ctx, s, it)
-	}
-	q.unlock()
-	return err
-}
-
-// putOrRefuse adds a message that cannot wait for room, even beyond the limit, unless
-// the queue refuses what is too much.
-func (q *queue) putOrRefuse(it *item) error {
-	if q.settings.overflow.refuses() && !q.fifo.Fits(it) {
-		return q.refuse(it)
-	}
-	q.put(it)
-	return nil
-}
-
-// refuse turns a message away from a full queue (DLX-20).
-func (q *queue) refuse(it *item) error {
-	q.rejected++
-	if q.settings.overflow == RejectPublishDLX {
-		q.fifo.Refuse(it)
-	}
-	return q.fullError()
-}
-
-// fullError is the error of a full queue, made once: those who refuse, refuse many.
-func (q *queue) fullError() error {
-	if q.full == nil {
-		q.full = newError(ErrQueueFull, CodeResourceError, "%v is full", q.at())
-	}
-	return q.full
-}
-
-// admit pushes a message if there is room for it, or a consumer takes it at once.
-func (q *queue) admit(it *item) bool {
-	if !q.fifo.Fits(it) {
-		q.fifo.Dispatch() // a lone consumer may be entitled to what waits
-	}
-	if q.fifo.Fits(it) {
-		q.put(it)
-		return true
-	}
-	c, ok := q.fifo.TryPush(it, q.expiry(it.msg), q.settings.priority(it.msg))
-	q.wakeLater(c)
-	return ok
-}
-
-// wait queues a publisher up until its message was admitted, or ctx, its session
-// or the broker ends. The queue is locked, and is not when wait returns.
-func (q *queue) wait(ctx context.Context, s *Session, it *item) error {
-	w := &waiter{item: *it, done: make(chan error, 1)}
-	q.waiters = append(q.waiters, w)
-	// The flag comes first: an ack either is collected here or sees the flag.
-	q.setEager(eagerWaiters, true)
-	q.collect()
-	q.unlock()
-	var why error
-	for draining := q.broker.draining; why == nil; {
-		select {
-		case err := <-w.done:
-			return err
-		case <-ctx.Done():
-			why = ctx.Err()
-		case <-s.over:
-			why = errSessionClosed
-		case <-draining:
-			why = q.broker.check(ctx)
-			draining = nil // a handler goes on waiting
-		}
-	}
-	q.mu.Lock()
-	defer q.unlock()
-	if !slices.Contains(q.waiters, w) {
-		return <-w.done // it was admitted at the last moment
-	}
-	q.dropWaiters(func(x *waiter) bool { return x == w }, nil)
-	return fmt.Errorf("pocketmq: waiting for room in queue '%s': %w", q.name, why)
-}
-
-// admitWaiters lets in as many waiting publishers as there is room for now.
-func (q *queue) admitWaiters() {
-	n := 0
-	for n < len(q.waiters) && q.admit(&q.waiters[n].item) {
-		q.waiters[n].done <- nil
-		n++
-	}
-	q.waiters = slices.Delete(q.waiters, 0, n)
-	if len(q.waiters) == 0 {
-		q.waiters = nil
-		q.setEager(eagerWaiters, false)
-	}
-}
-
-// resolveWaiters lets all waiting publishers go, in a queue that does not make them
-// wait any more.
-func (q *queue) resolveWaiters() {
-	for _, w := range q.waiters {
-		w.done <- q.putOrRefuse(&w.item)
-	}
-	q.waiters = nil
-	q.setEager(eagerWaiters, false)
 }
 
 // setEager changes q.eager; q.mu is held.
@@ -436,102 +247,6 @@ func (q *queue) wakeLater(c *fifo.Consumer[item]) {
 
 func wake(c *fifo.Consumer[item]) { c.Owner.(*Consumer).wakeOne() }
 
-// subscribe adds a consumer, under a window unless that is nil.
-func (q *queue) subscribe(c *Consumer, w *Window) error {
-	q.lockForOne()
-	defer q.unlock()
-	if q.gone != nil {
-		return q.whyGone()
-	}
-	if err := c.Err(); err != nil {
-		return err // its session was closed meanwhile
-	}
-	if q.log != nil {
-		q.log.Subscribe(&c.core, c.reading.at, c.reading.filter)
-		q.consumers.Join(&c.place, c)
-		return nil
-	}
-	switch {
-	case q.settings.quorum && w != nil: // QQ-14
-		return notSupported("%v does not support global qos", q.at())
-	case q.settings.quorum:
-		c.core.Exclusive = false // QQ-16
-	case q.settings.singleActive && c.core.Exclusive: // CONS-6
-		return q.exclusiveUse()
-	}
-	if q.consumers.Len() > 0 {
-		q.setEager(eagerShared, true)
-		q.collect()
-	}
-	c.core.Gate = q.gate(w)
-	if err := q.fifo.Subscribe(&c.core); err != nil {
-		q.updateShared()
-		return q.exclusiveUse()
-	}
-	q.consumers.Join(&c.place, c)
-	return nil
-}
-
-func (q *queue) exclusiveUse() error {
-	return accessRefused("%v in exclusive use", q.at())
-}
-
-// endTogether ends consumers, and returns what back holds, in one step: nothing
-// is delivered in between, so that all comes back in order.
-func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
-	var ended []*Consumer
-	queueEnded := false
-	q.lockForOne()
-	for _, c := range consumers {
-		first, last := c.detach(why)
-		if first {
-			ended = append(ended, c)
-		}
-		queueEnded = queueEnded || last
-	}
-	for _, h := range back {
-		h.giveBack()
-	}
-	q.dropReturned()
-	q.fifo.Dispatch()
-	q.unlock()
-	for _, c := range ended {
-		c.ended(why)
-	}
-	for _, h := range back {
-		h.window.Load().offer()
-		h.relay.returnAll()
-	}
-	if queueEnded {
-		q.broker.forgetQueue(q, nobody)
-	}
-}
-
-// unsubscribe removes a consumer, and reports whether the queue ends with it.
-// q.mu and c.mu are held.
-func (q *queue) unsubscribe(c *Consumer) (ended bool) {
-	if !c.place.In() {
-		return false // ended before it began
-	}
-	q.store().Unsubscribe(&c.core, &c.batch)
-	if q.gone != nil {
-		q.store().Purge()
-	}
-	q.consumers.Leave(&c.place)
-	if q.quorum {
-		q.leaving = append(q.stillLeaving(), c)
-	}
-	q.updateShared()
-	if q.autoDelete && q.consumers.Len() == 0 && q.gone == nil {
-		q.end(errGone)
-		return true
-	}
-	q.restartExpiry()
-	return false
-}
-
-func (q *queue) updateShared() { q.setEager(eagerShared, q.consumers.Len() > 1 && q.log == nil) }
-
 // whyGone is what those learn who want to use a queue that ended.
 func (q *queue) whyGone() error {
 	if q.gone == errGone {
@@ -558,22 +273,6 @@ func (q *queue) end(why error) {
 // deleted is what those learn who used a queue when it was deleted.
 func (q *queue) deleted() error {
 	return newError(ErrQueueDeleted, CodeNotFound, "%v was deleted", q.at())
-}
-
-// dropWaiters sends the waiting publishers away for whom which holds. q.mu is
-// held.
-func (q *queue) dropWaiters(which func(*waiter) bool, why error) {
-	q.waiters = slices.DeleteFunc(q.waiters, func(w *waiter) bool {
-		if !which(w) {
-			return false
-		}
-		w.done <- why
-		return true
-	})
-	if len(q.waiters) == 0 {
-		q.waiters = nil
-		q.setEager(eagerWaiters, false)
-	}
 }
 
 // retries reports whether what comes back because it has failed waits until it is
@@ -604,27 +303,6 @@ func (q *queue) delete(c deleteConfig, why error) (int, error) {
 	}
 	q.end(why)
 	return n, nil
-}
-
-// endConsumers ends all consumers; q.mu is not held.
-func (q *queue) endConsumers(why error) {
-	for _, c := range q.subscribed() {
-		c.end(why)
-	}
-}
-
-// cancelConsumers cancels all consumers, as those who have them could; q.mu is not held.
-func (q *queue) cancelConsumers() {
-	for _, c := range q.subscribed() {
-		c.Cancel()
-	}
-}
-
-// subscribed returns the consumers that there are now; q.mu is not held.
-func (q *queue) subscribed() []*Consumer {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return slices.Collect(q.consumers.All())
 }
 
 func (q *queue) purge() int {

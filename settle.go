@@ -45,29 +45,33 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 	freed := freeTogether(rest)
 	for len(rest) > 0 {
 		from := rest[0].from
-		var others []*Delivery
-		tags = tags[:0]
-		for i, d := range rest {
-			switch {
-			case d.from == from:
-				tags = append(tags, d.tag)
-			case others == nil:
-				others = append(make([]*Delivery, 0, len(rest)-i), d)
-			default:
-				others = append(others, d)
-			}
-		}
+		tags, rest = splitOff(from, rest, tags[:0])
 		if from == nil {
 			err = errSettled
 		} else if e := from.settleAll(o, tags, freed.by[from]); e != nil {
 			err = e
 		}
-		rest = others
 	}
 	for w := range freed.in {
 		w.offer()
 	}
 	return err
+}
+
+// splitOff appends the tags of those deliveries to tags that came from a holder, and
+// returns the others.
+func splitOff(from *holder, deliveries []*Delivery, tags []uint64) (_ []uint64, others []*Delivery) {
+	for i, d := range deliveries {
+		switch {
+		case d.from == from:
+			tags = append(tags, d.tag)
+		case others == nil:
+			others = append(make([]*Delivery, 0, len(deliveries)-i), d)
+		default:
+			others = append(others, d)
+		}
+	}
+	return tags, others
 }
 
 // freed is the room in windows that is made before the deliveries are settled that
@@ -81,20 +85,20 @@ type freed struct {
 // queues hears of them, as RabbitMQ does: else the first that comes back would meet a
 // window in which the others still count.
 func freeTogether(deliveries []*Delivery) (f freed) {
-	for _, d := range deliveries {
-		if d.from == nil || d.from == deliveries[0].from || d.from.window.Load() == nil {
-			continue
-		}
-		f = freed{map[*holder]int{}, map[*Window]int{}}
-		break
+	matters := func(d *Delivery) bool {
+		return d.from != nil && d.from != deliveries[0].from && d.from.window.Load() != nil
+	}
+	if !slices.ContainsFunc(deliveries, matters) {
+		return freed{}
 	}
 	type unit struct {
 		from *holder
 		tag  uint64
 	}
 	seen := map[unit]bool{} // a delivery may be given twice
+	f = freed{map[*holder]int{}, map[*Window]int{}}
 	for _, d := range deliveries {
-		if f.by == nil || d.from == nil || seen[unit{d.from, d.tag}] {
+		if d.from == nil || seen[unit{d.from, d.tag}] {
 			continue
 		}
 		if w := d.from.window.Load(); w != nil && d.from.holds(d.tag) {

@@ -9,8 +9,8 @@ import (
 )
 
 // ahead is what a connection has read while its reader waited: for room in a
-// queue or for answers, or for the end of an alarm. To read on is the only way to notice that the
-// peer is gone, and the acks it sends may be what makes room.
+// queue or for answers, or for the end of an alarm. To read on is the only way to
+// notice that the peer is gone, and the acks it sends may be what makes room.
 //
 // A goroutine does it, from readAhead until stopReadingAhead. In between the reader
 // touches nothing that is its own, for it waits.
@@ -76,7 +76,7 @@ func (c *conn) stopReadingAhead() {
 		return
 	}
 	c.interrupted.Store(true)
-	_ = c.nc.SetReadDeadline(time.Unix(1, 0))
+	_ = c.nc.SetReadDeadline(past)
 	<-a.done
 	a.done = nil
 	c.deadline = time.Time{}

@@ -172,6 +172,7 @@ func (c *conn) open() error {
 		return err
 	}
 	c.silence = c.heartbeat * 5 / 2 // between two and three intervals
+	// Since 4.3 queues look for timeouts themselves; from 4.0 on one may have its own where the server has none.
 	if c.server.compat < V4_3 && (c.server.consumerTimeout > 0 || c.server.compat >= V4_0) {
 		c.tick = time.Now().Add(tickInterval)
 	}

@@ -34,8 +34,8 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	if c.Prefetch > 0 {
 		n = min(n, c.Prefetch-c.unacked)
 	}
-	if q.above != nil || q.inFront()+len(q.returned) > 0 {
-		for ; n > 0 && (q.above != nil || q.inFront()+len(q.returned) > 0); n-- {
+	if !q.isPlain() {
+		for ; n > 0 && !q.isPlain(); n-- {
 			e := batch.PushBack()
 			q.popTo(e)
 			c.unacked++
@@ -57,6 +57,11 @@ func (q *Queue[T]) fill(c *Consumer[T], batch *ring.Ring[Entry[T]]) {
 	}
 }
 
+// isPlain reports whether all that waits is in ready, so that its order is theirs.
+func (q *Queue[T]) isPlain() bool {
+	return q.above == nil && q.inFront()+len(q.returned) == 0
+}
+
 // Get removes the message at the head, without a consumer. The caller owns it
 // until it calls Ack, Reject or Return with a nil consumer.
 func (q *Queue[T]) Get() (Entry[T], bool) {
@@ -68,7 +73,3 @@ func (q *Queue[T]) Get() (Entry[T], bool) {
 	q.expire()
 	return e, true
 }
-
-// The four ways of settling are parts of a step which ends with Dispatch, and
-// begins with it if something comes back: what came before goes first, also to a
-// lone consumer. c is nil for what Get handed out.

@@ -199,8 +199,9 @@ func (q *Queue[T]) Counts() Counts {
 	return n
 }
 
-// Push adds a message at the tail of its priority and, if nothing else is waiting, assigns it to
-// the consumer whose turn it is. It returns a consumer to be woken, or nil.
+// Push adds a message at the tail of its priority and, if nothing else is waiting,
+// assigns it to the consumer whose turn it is. It returns a consumer to be woken, or
+// nil.
 //
 // A lone consumer is only told that there is something; it fetches as much as
 // its credit allows. Nobody can tell that from an assignment now, and fetching
@@ -379,13 +380,14 @@ func (q *Queue[T]) SetPrompt() {
 	q.findLone()
 }
 
-// Timed reports whether entries of the queue may expire. If so, each step begins
-// with At.
+// Timed reports whether entries of the queue may expire or be delayed. If so, each
+// step begins with At.
 func (q *Queue[T]) Timed() bool { return q.timed }
 
 // At tells the queue the time, which never goes back. It makes ready what was
-// delayed until now, and removes what has expired at the head. Only there, as in RabbitMQ: what has expired behind a message that
-// has not is still there, but nobody gets it (TTL-4).
+// delayed until now, and removes what has expired at the head. Only there, as in
+// RabbitMQ: what has expired behind a message that has not is still there, but nobody
+// gets it (TTL-4).
 func (q *Queue[T]) At(now int64) {
 	q.now, q.timed = now, true
 	if next := q.nextDelayed(); next == nil || next.due > now {

@@ -2,6 +2,10 @@ package fifo
 
 import "math"
 
+// All ways of settling are parts of a step which ends with Dispatch, and begins with
+// it if something comes back: what came before goes first, also to a lone consumer.
+// c is nil for what Get handed out.
+
 // Ack settles n messages for good.
 func (q *Queue[T]) Ack(c *Consumer[T], n int) {
 	q.counts.Acked += uint64(n)
