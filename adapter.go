@@ -30,6 +30,9 @@ func init() {
 		}
 		return err
 	}
+	hook.SettleAll = func(o any, between func(), deliveries any) error {
+		return settleInSteps(o.(Outcome), between, deliveries.([]*Delivery))
+	}
 	hook.Cover = func(w any, consumers []any, unsettled, settled any) {
 		all := make([]*Consumer, len(consumers))
 		for i, c := range consumers {

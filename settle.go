@@ -28,6 +28,12 @@ const (
 // and of their tags. Those that were settled before are left out, and the error then
 // is ErrSettled.
 func SettleAll(o Outcome, deliveries ...*Delivery) error {
+	return settleInSteps(o, nil, deliveries)
+}
+
+// settleInSteps is SettleAll, and calls between, unless it is nil, when one step
+// is over and another follows.
+func settleInSteps(o Outcome, between func(), deliveries []*Delivery) error {
 	if o > Rejected && o != released {
 		return invalid("SettleAll: there is no such outcome as %d", o)
 	}
@@ -62,7 +68,9 @@ func SettleAll(o Outcome, deliveries ...*Delivery) error {
 		} else if e := from.settleAll(o, tags, freed.by[from]); e != nil {
 			err = e
 		}
-		rest = others
+		if rest = others; between != nil && len(rest) > 0 {
+			between()
+		}
 	}
 	for w := range freed.in {
 		w.offer()

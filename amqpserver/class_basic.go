@@ -238,7 +238,7 @@ func (ch *channel) settle(tag uint64, multiple bool, o pocketmq.Outcome) error {
 		ch.tx.settle(taken, o)
 		return nil
 	}
-	return settleAll(taken, o)
+	return ch.settleAll(taken, o)
 }
 
 func unknownTag(tag uint64) error { return preconditionFailed("unknown delivery tag %d", tag) }
@@ -254,13 +254,14 @@ func (ch *channel) take(tag uint64, multiple bool) ([]unackedDelivery, bool) {
 	return []unackedDelivery{{tag: tag, delivery: d}}, ok
 }
 
-// settleAll settles deliveries in one step per queue.
-func settleAll(taken []unackedDelivery, o pocketmq.Outcome) error {
+// settleAll settles deliveries in a step per consumer, and sends what the consumers
+// get in each before the next.
+func (ch *channel) settleAll(taken []unackedDelivery, o pocketmq.Outcome) error {
 	all := make([]*pocketmq.Delivery, len(taken))
 	for i := range taken {
 		all[i] = &taken[i].delivery
 	}
-	if err := pocketmq.SettleAll(o, all...); !errors.Is(err, pocketmq.ErrSettled) { // that is as with Ack
+	if err := hook.SettleAll(o, ch.conn.handOut, all); !errors.Is(err, pocketmq.ErrSettled) { // that is as with Ack
 		return err
 	}
 	return nil
@@ -282,7 +283,7 @@ func (ch *channel) recover(requeue bool, answer func()) error {
 	}
 	taken, _ := ch.take(0, true)
 	answer() // it precedes the redeliveries
-	if err := settleAll(taken, pocketmq.Requeued); err != nil {
+	if err := ch.settleAll(taken, pocketmq.Requeued); err != nil {
 		e := failf(wire.CodeInternalError, "") // some are a stream's: RabbitMQ 3.10 has no answer to that
 		e.noMethod = true
 		return e

@@ -104,7 +104,7 @@ func (ch *channel) txCommit(*wire.TxCommit) error {
 		complete = complete && o != refused
 	}
 	for _, s := range t.settled {
-		if err := settleAll(s.taken, s.outcome); err != nil {
+		if err := ch.settleAll(s.taken, s.outcome); err != nil {
 			return err
 		}
 	}

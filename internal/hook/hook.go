@@ -40,6 +40,10 @@ var (
 	// CloseChannels closes the channels of a *pocketmq.Session, all in one step.
 	CloseChannels func(session any)
 
+	// SettleAll is pocketmq.SettleAll of a []*pocketmq.Delivery, which calls between
+	// when one of its steps is over and another follows.
+	SettleAll func(outcome any, between func(), deliveries any) error
+
 	// Cover makes a new *pocketmq.Window that of a channel: of its running
 	// *pocketmq.Consumers, of what it has not settled, and of what it has but in a
 	// transaction that is not over, each a []*pocketmq.Delivery.
