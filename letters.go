@@ -152,10 +152,3 @@ func (q *queue) dropLetters() (n int) {
 	q.waitForLetters()
 	return n
 }
-
-// heldLetters is the number of letters that a queue loses with its end.
-func (q *queue) heldLetters() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.fifo.Held()
-}

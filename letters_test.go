@@ -237,6 +237,23 @@ func TestDeadLettersThatStayAreLostWithTheBroker(t *testing.T) {
 	})
 }
 
+// One that dies at the moment in which the broker ends is lost with it, and named, be it
+// before or after.
+func TestWhatDiesAsTheBrokerEndsIsNamed(t *testing.T) { // QQ-19
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			var log logbook
+			b := pocketmq.New(log.option())
+			faithful(t, b, pocketmq.MessageTTL(time.Second))
+			send(t, b, "q", "a")
+			time.Sleep(time.Second)
+			must(t, b.Close())
+			require.Contains(t, strings.Join(log.read(), ""), "closing the broker loses messages")
+			must(t, b.CheckInvariants())
+		})
+	}
+}
+
 func TestADelayedDeadLetterIsOnItsWay(t *testing.T) {
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		must(t, b.DeclareExchange(ctx, "dx", pocketmq.DelayedMessage, pocketmq.DelayedType(pocketmq.Fanout)))
