@@ -165,7 +165,7 @@ func TestWrongArguments(t *testing.T) {
 		{"-vhost a -vhost a", `there is a virtual host "a" already`},
 		{"-vhost /", `there is a virtual host "/" already`},
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
-		{"-log-level loud", "unknown name"},
+		{"-log-level loud", "want debug, info, warn or error"},
 	} {
 		stderr, err := fails(t, strings.Fields(c.args)...)
 		assert.ErrorIs(t, err, errUsage, c.args)

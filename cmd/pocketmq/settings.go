@@ -90,7 +90,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.amqps, "amqps", "", "listen for AMQP over TLS on this `address`; needs -tls-cert and -tls-key")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "`file` with the server's certificate, PEM")
 	f.StringVar(&s.tlsKey, "tls-key", "", "`file` with its private key, PEM")
-	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate")
+	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate, by which they can log in (EXTERNAL) as the -user of its common name")
 	f.Func("user", "add a user, as `name:password`, who may do everything in every virtual host; may be repeated. Without it there is guest:guest, from this machine only; with it there is no guest unless added", s.addUser)
 	f.Func("vhost", "add a virtual host of this `name` to \"/\"; may be repeated", s.addVHost)
 	f.Var(&s.maxConnections, "max-connections", "the most connections to one virtual host, as a `number`; by default any, as with -1")
@@ -103,7 +103,7 @@ func (s *settings) flags() *flag.FlagSet {
 	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m; with -compat 4.3 of quorum queues only; -1 for none")
 	f.Var(&s.maxQueues, "max-queues", "the most queues that clients may have in one virtual host, as a `number`; by default any, as with -1")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
-	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
+	f.Func("log-level", "log from this `level` on: debug, info, warn or error; by default info", s.setLogLevel)
 	f.BoolVar(&s.tracing, "tracing", false, "publish copies of all messages to amq.rabbitmq.trace")
 	f.BoolVar(&s.events, "events", false, "publish what is created and deleted to amq.rabbitmq.event")
 	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
@@ -131,6 +131,13 @@ func (s *settings) addVHost(name string) error {
 		return fmt.Errorf("there is a virtual host %q already", name)
 	}
 	s.vhosts = append(s.vhosts, name)
+	return nil
+}
+
+func (s *settings) setLogLevel(arg string) error {
+	if s.logLevel.UnmarshalText([]byte(arg)) != nil {
+		return errors.New("want debug, info, warn or error")
+	}
 	return nil
 }
 
