@@ -30,7 +30,7 @@ type RetryPolicy struct {
 //
 // Shutdown waits for it if the queue has consumers. RabbitMQ 4.3 has the same, but
 // for Exponential, in quorum queues, as the arguments x-delayed-retry-type, -min and
-// -max; the package rabbitmq refuses what no RabbitMQ has.
+// -max; the package rabbitmq refuses what the RabbitMQ does not have.
 //
 // A Policy says the same to queues that exist:
 //

@@ -55,9 +55,18 @@
 // later: a test first waits for the confirm, for the answer to another method on
 // the same channel or, in a bubble, with synctest.Wait. KillConnections breaks all
 // connections as a crash or a pulled cable would, RefuseDials keeps clients from
-// coming back, and CancelConsumers ends consumers; Server closes connections in an
-// orderly way, lists them, and raises the alarms that make RabbitMQ block
-// publishers.
+// coming back, and CancelConsumers ends consumers. Server is the package amqpserver's:
+// it closes connections in an orderly way, lists them, and raises the alarms that make
+// RabbitMQ block publishers.
+//
+//	srv.Server().RaiseAlarm("low on memory") // connection.blocked, at the next publish
+//	srv.Server().ClearAlarm("low on memory")
+//
+// So are the options of NewServer: users, limits, the version of RabbitMQ to behave like,
+// and the time that a consumer has for a message, of which a test in a bubble need not
+// make less:
+//
+//	srv := amqptest.NewServer(t, amqpserver.Compat(amqpserver.V3_10), amqpserver.ConsumerTimeout(time.Hour))
 //
 // Inject makes single methods go wrong, in whatever way a broker's can: it has a
 // function see each of them, which may lose it, refuse it, keep it for a while, or
@@ -67,6 +76,8 @@
 //	srv.Inject(amqptest.After(100, "basic.publish", amqptest.Drop))  // the next one ends its connection
 //	srv.Inject(amqptest.Next(1, "queue.declare", &pocketmq.Error{Code: 406, Text: "no"}))
 //	srv.Inject(amqptest.FromServer(amqptest.Delay(time.Second, "basic.ack"))) // confirms come late
+//	srv.Inject(amqptest.FromServer(amqptest.Next(1, "basic.ack", amqptest.Drop)))
+//	                                                                 // cut between publish and confirm
 //	stall, resume := amqptest.Hold("basic.deliver")                  // nothing is delivered for now
 //	remove := srv.Inject(stall)
 //

@@ -29,7 +29,8 @@ const (
 	Ignore = amqpserver.Ignore
 
 	// Nack makes the server answer basic.nack to a message that is published on a
-	// channel with confirms. Without confirms the message is lost.
+	// channel with confirms. Without confirms the message is lost. For any other
+	// method Next and After panic, and from a function of your own it is Ignore.
 	Nack = amqpserver.Nack
 )
 
@@ -87,7 +88,7 @@ func (f *faults) set(s *Server, all []*func(*Method) error) {
 // Like all that make faults it panics if nothing could ever go wrong by it: if AMQP
 // has no such method or it belongs to the handshake, err is nil or n is negative.
 func Next(n int, name string, err error) func(*Method) error {
-	checkFault("Next", n, err)
+	checkFault("Next", n, name, err)
 	var seen atomic.Int64
 	return named(name, func(*Method) error {
 		if seen.Add(1) > int64(n) {
@@ -99,7 +100,7 @@ func Next(n int, name string, err error) func(*Method) error {
 
 // After returns a fault for all methods of this name but the next n.
 func After(n int, name string, err error) func(*Method) error {
-	checkFault("After", n, err)
+	checkFault("After", n, name, err)
 	var seen atomic.Int64
 	return named(name, func(*Method) error {
 		if seen.Add(1) <= int64(n) {
@@ -145,13 +146,16 @@ func Hold(name string) (fault func(*Method) error, release func()) {
 	return fault, sync.OnceFunc(func() { close(released) })
 }
 
-// checkFault panics if err would never be returned.
-func checkFault(by string, n int, err error) {
+// checkFault panics if err would never be returned, or mean something else.
+func checkFault(by string, n int, name string, err error) {
 	switch {
 	case n < 0:
 		panic(fmt.Sprintf("amqptest: %s(%d): must not be negative", by, n))
 	case err == nil:
 		panic("amqptest: " + by + ": the error is nil, by which nothing goes wrong; there are Drop, Ignore and Nack")
+	case err == Nack && name != "basic.publish":
+		checkName(name)
+		panic(fmt.Sprintf("amqptest: %s: Nack is for basic.publish; there is Ignore to lose a %s, and Drop", by, name))
 	}
 }
 

@@ -27,8 +27,8 @@ func see(fault func(*amqptest.Method) error, name string) error {
 }
 
 func TestNextAndAfter(t *testing.T) {
-	next, after := amqptest.Next(2, "basic.ack", amqptest.Nack), amqptest.After(2, "basic.ack", amqptest.Drop)
-	for i, want := range []error{amqptest.Nack, amqptest.Nack, nil, nil} {
+	next, after := amqptest.Next(2, "basic.ack", amqptest.Ignore), amqptest.After(2, "basic.ack", amqptest.Drop)
+	for i, want := range []error{amqptest.Ignore, amqptest.Ignore, nil, nil} {
 		assert.Equal(t, want, see(next, "basic.ack"), i)
 		assert.NoError(t, see(next, "basic.nack"))
 	}
@@ -81,6 +81,8 @@ func TestFaultsThatNothingWouldMeet(t *testing.T) {
 	for _, f := range []func(int, string, error) func(*amqptest.Method) error{amqptest.Next, amqptest.After} {
 		assert.Panics(t, func() { f(-1, "basic.ack", amqptest.Drop) })
 		assert.Panics(t, func() { f(1, "basic.ack", nil) })
+		assert.Panics(t, func() { f(1, "queue.declare", amqptest.Nack) }, "only who publishes can be told so")
+		assert.NotPanics(t, func() { f(1, "basic.publish", amqptest.Nack) })
 	}
 	assert.Panics(t, func() { amqptest.Delay(-1, "basic.ack") })
 	assert.Panics(t, func() { srv.RefuseDials(-1) })

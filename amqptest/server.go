@@ -1,6 +1,7 @@
 package amqptest
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -35,6 +36,7 @@ type Server struct {
 	conns  connections
 	faults faults
 	refuse atomic.Int64 // dials to be refused
+	bubble string       // that it was made in; "" = none
 
 	serving sync.WaitGroup // one for each listener
 	close   sync.Once
@@ -52,7 +54,7 @@ var servers atomic.Uint64
 // If an option is wrong the test ends, with an error that names it. If tb is nil, as in
 // a TestMain, the caller must call Close, and NewServer panics.
 func NewServer(tb TB, opts ...amqpserver.Option) *Server {
-	s := &Server{tb: tb}
+	s := &Server{tb: tb, bubble: bubble()}
 	var log *slog.Logger
 	if tb != nil {
 		tb.Helper()
@@ -115,8 +117,13 @@ func amqpURL(addr, user, password, vhost string) string {
 
 // Dial connects to the server, without a network. It is meant for amqp091-go's
 // Config.Dial; any network and address will do. The connection is buffered, as
-// TCP is. After the server was closed the error wraps syscall.ECONNREFUSED.
+// TCP is. After the server was closed the error wraps syscall.ECONNREFUSED. A server
+// that was made outside the bubble of testing/synctest that Dial is called in, or in
+// another one, cannot be connected to.
 func (s *Server) Dial(network, addr string) (net.Conn, error) {
+	if bubble() != s.bubble {
+		return nil, errOtherBubble
+	}
 	if s.refuses() {
 		return nil, s.errRefused()
 	}
@@ -132,7 +139,7 @@ func (s *Server) Listen() string {
 		s.tb.Helper()
 	}
 	switch {
-	case inBubble():
+	case bubble() != "":
 		s.fatal("Listen: there is no network in a bubble of testing/synctest; connect with URL and Dial")
 	case s.closed.Load():
 		s.fatal("Listen: the server is closed")
@@ -145,13 +152,22 @@ func (s *Server) Listen() string {
 	return amqpURL(l.Addr().String(), "guest", "guest", "/")
 }
 
-// inBubble reports whether it is called in a bubble of testing/synctest, which only the
-// head of a stack trace tells.
-func inBubble() bool {
+// errOtherBubble is instead of the runtime's fatal error, which does not say what to do.
+var errOtherBubble = errors.New("amqptest: Dial: a bubble of testing/synctest needs a server of its own: " +
+	"call NewServer inside the bubble that connects")
+
+// bubble returns the name of the bubble of testing/synctest that it is called in, such
+// as "synctest bubble 7", or "" outside. Only the head of a stack trace tells.
+func bubble() string {
 	head := make([]byte, 100)
 	head = head[:runtime.Stack(head, false)]
 	line, _, _ := strings.Cut(string(head), "\n")
-	return strings.Contains(line, "synctest bubble")
+	_, name, in := strings.Cut(line, "synctest bubble")
+	if !in {
+		return ""
+	}
+	name, _, _ = strings.Cut(name, "]")
+	return "synctest bubble" + name
 }
 
 // Broker returns the broker that the server serves as the virtual host "/".

@@ -96,6 +96,20 @@ func TestInABubble(t *testing.T) {
 	})
 }
 
+func TestAServerOfAnotherBubble(t *testing.T) {
+	outside := amqptest.NewServer(t)
+	var left *amqptest.Server
+	synctest.Test(t, func(t *testing.T) {
+		_, err := outside.Dial("tcp", "")
+		assert.ErrorContains(t, err, "call NewServer inside the bubble")
+		left = amqptest.NewServer(t)
+		dial(t, left)
+	})
+	_, err := left.Dial("tcp", "")
+	assert.ErrorContains(t, err, "call NewServer inside the bubble")
+	dial(t, outside)
+}
+
 func TestOptions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := amqptest.NewServer(t, amqpserver.HandshakeTimeout(time.Hour))

@@ -17,6 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/pocketmq/pocketmq"
+	"github.com/pocketmq/pocketmq/amqpserver"
 	"github.com/pocketmq/pocketmq/amqptest"
 	"github.com/pocketmq/pocketmq/internal/memconn"
 	"github.com/pocketmq/pocketmq/rabbitmq"
@@ -373,7 +374,9 @@ func TestOneErrorEndsNoConsumer(t *testing.T) {
 }
 
 func TestRetryIsForQuorumQueues(t *testing.T) {
-	inBubble(t, func(t *testing.T, _ *amqptest.Server, c *rabbitmq.Client) {
+	synctest.Test(t, func(t *testing.T) {
+		srv := amqptest.NewServer(t, quiet(), amqpserver.Compat(amqpserver.V4_3))
+		c := dial(t, srv.URL(), rabbitmq.Dialer(srv.Dial))
 		for _, wrong := range [][]pocketmq.QueueOption{
 			{pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second})},
 			{pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second, Exponential: true}), pocketmq.Quorum()},
@@ -384,6 +387,23 @@ func TestRetryIsForQuorumQueues(t *testing.T) {
 		_, err := c.DeclareQueue(ctx, "q", pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second, Times: 3}), pocketmq.Quorum())
 		assert.NoError(t, err)
 	})
+}
+
+func TestRetryIsRefusedWhereItIsIgnored(t *testing.T) {
+	for version, text := range map[amqpserver.Compatibility]string{amqpserver.V3_10: "3.10.8", amqpserver.V4_0: "4.0.9"} {
+		synctest.Test(t, func(t *testing.T) {
+			srv := amqptest.NewServer(t, quiet(), amqpserver.Compat(version))
+			c := dial(t, srv.URL(), rabbitmq.Dialer(srv.Dial))
+			_, err := c.DeclareQueue(ctx, "q", pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second}), pocketmq.Quorum())
+			assert.ErrorIs(t, err, pocketmq.ErrNotSupported)
+			assert.ErrorContains(t, err, "Retry: RabbitMQ has it from 4.3 on, and this one, "+text+", ignores it")
+			_, exists := srv.Broker().Stats().Queue("q")
+			assert.False(t, exists)
+			require.NoError(t, c.Close())
+			_, err = c.DeclareQueue(ctx, "q", pocketmq.Retry(pocketmq.RetryPolicy{Min: time.Second}), pocketmq.Quorum())
+			assert.ErrorIs(t, err, pocketmq.ErrClosed)
+		})
+	}
 }
 
 func TestDeadLetterAtLeastOnceNeedsRejectPublish(t *testing.T) {

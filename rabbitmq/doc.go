@@ -35,8 +35,8 @@
 //
 //   - Overflow(Block), and MaxLength without Overflow, which means it, are refused
 //     with ErrNotSupported. A queue with neither has no limit.
-//   - Retry is refused but for Quorum queues, and there with Exponential. A RabbitMQ
-//     older than 4.3 ignores it.
+//   - Retry is refused but for Quorum queues, by a RabbitMQ older than 4.3 for these,
+//     too, and with Exponential. The example "Retries" does without.
 //   - SharedPrefetch and MaxDelayed are refused likewise, and by the broker itself
 //     DeliveryLimit for any but quorum queues.
 //   - What was sent ahead to a consumer and not handed out comes back with

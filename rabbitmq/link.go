@@ -3,10 +3,12 @@ package rabbitmq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -215,6 +217,15 @@ func watch(conn *amqp.Connection, config *config) *connection {
 		c.setBlocked(false, "") // whoever waits learns that the connection is gone
 	}()
 	return c
+}
+
+// olderThan reports whether the broker says that it is a RabbitMQ of a version before
+// this one, and which. Of others nobody knows.
+func (c *connection) olderThan(major, minor int) (version string, older bool) {
+	version, _ = c.Properties["version"].(string)
+	var is [2]int
+	_, err := fmt.Sscanf(version, "%d.%d", &is[0], &is[1])
+	return version, err == nil && c.Properties["product"] == "RabbitMQ" && slices.Compare(is[:], []int{major, minor}) < 0
 }
 
 func (c *connection) isLost() bool {

@@ -34,6 +34,7 @@ func TestOpen(t *testing.T) {
 func TestWrongURLs(t *testing.T) {
 	for _, url := range []string{
 		"amqp://guest:s%zzcret@host/", "amqp://guest:secr/et@host/", "amqp://guest:se cret@host/", "http://guest:secret@host/", "",
+		"amqp://guest:secret@host:99999/", "amqp://guest:secret@host:0/",
 	} {
 		_, err := rabbitmq.Dial(ctx, url)
 		require.ErrorIs(t, err, pocketmq.ErrInvalid, url)

@@ -240,8 +240,8 @@ func (c *Client) DeleteExchange(ctx context.Context, name string, opts ...pocket
 // A full queue of RabbitMQ cannot make publishers wait: Overflow(Block) is
 // refused with ErrNotSupported, and so is MaxLength without Overflow, which would
 // mean it. Without either the queue has no limit. Retry is refused likewise where no
-// RabbitMQ has it: in queues that are not Quorum, and with Exponential. One older than
-// 4.3 ignores it in quorum queues, too. DeadLetterAtLeastOnce needs Overflow(RejectPublish).
+// RabbitMQ has it, in queues that are not Quorum, and with Exponential; and in all by one
+// older than 4.3, which would ignore it. DeadLetterAtLeastOnce needs Overflow(RejectPublish).
 func (c *Client) DeclareQueue(ctx context.Context, name string, opts ...pocketmq.QueueOption) (pocketmq.QueueInfo, error) {
 	if err := hook.CheckName("queue", name); err != nil {
 		return pocketmq.QueueInfo{}, err
@@ -249,6 +249,9 @@ func (c *Client) DeclareQueue(ctx context.Context, name string, opts ...pocketmq
 	q, err := hook.QueueOptions(opts)
 	if err == nil {
 		err = checkQueue(q)
+	}
+	if err == nil && retries(q) {
+		err = c.checkRetry(ctx)
 	}
 	if err != nil {
 		return pocketmq.QueueInfo{}, err
@@ -278,7 +281,6 @@ func checkQueue(q hook.QueueConfig) error {
 	if !bounded {
 		_, bounded = q.Arguments["x-max-length-bytes"]
 	}
-	_, retries := q.Arguments["x-delayed-retry-type"]
 	_, exponential := q.Arguments["x-delayed-retry-growth"]
 	switch {
 	case overflow == pocketmq.Block.String():
@@ -286,7 +288,7 @@ func checkQueue(q hook.QueueConfig) error {
 	case bounded && !said && !isStream(q):
 		return notSupported("a limit without Overflow means Block, and a full queue of RabbitMQ cannot make publishers wait; " +
 			"there are DropHead and RejectPublish")
-	case retries && q.Arguments["x-queue-type"] != "quorum":
+	case retries(q) && q.Arguments["x-queue-type"] != "quorum":
 		return notSupported("Retry: RabbitMQ has it in quorum queues only, from 4.3 on, and ignores it in others")
 	case q.Arguments["x-dead-letter-strategy"] == "at-least-once" && overflow != pocketmq.RejectPublish.String():
 		return notSupported("DeadLetterAtLeastOnce: RabbitMQ has it in queues with Overflow(RejectPublish) only, and ignores it in others")
@@ -294,6 +296,27 @@ func checkQueue(q hook.QueueConfig) error {
 		return notSupported("RetryPolicy.Exponential: the pauses of a RabbitMQ grow by Min each time")
 	}
 	return hook.CheckTable("arguments", q.Arguments)
+}
+
+func retries(q hook.QueueConfig) bool {
+	_, says := q.Arguments["x-delayed-retry-type"]
+	return says
+}
+
+// checkRetry refuses Retry if the broker is a RabbitMQ that would ignore it: what fails
+// would come back at once.
+func (c *Client) checkRetry(ctx context.Context) error {
+	if err := c.check(ctx); err != nil {
+		return err
+	}
+	conn, err := c.control.get(ctx)
+	if err != nil {
+		return interrupted("declaring a queue", err)
+	}
+	if version, older := conn.olderThan(4, 3); older {
+		return notSupported("Retry: RabbitMQ has it from 4.3 on, and this one, %s, ignores it", version)
+	}
+	return nil
 }
 
 // DeleteQueue is described at pocketmq.Client.

@@ -1,6 +1,7 @@
 package rabbitmq
 
 import (
+	"math"
 	"net/url"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -28,7 +29,7 @@ var (
 
 // checkURL refuses what amqp091 would, and what it would ignore.
 func checkURL(raw string) error {
-	if _, err := amqp.ParseURI(raw); err != nil {
+	if uri, err := amqp.ParseURI(raw); err != nil || uri.Port < 1 || uri.Port > math.MaxUint16 {
 		return errURL
 	}
 	u, err := url.Parse(raw)

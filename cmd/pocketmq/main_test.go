@@ -153,12 +153,19 @@ func TestWrongArguments(t *testing.T) {
 		{"-heartbeat 19h", "pocketmq: -heartbeat: 19h0m0s is more than AMQP can tell"},
 		{"-consumer-timeout soon", "want a time, such as 60s"},
 		{"-max-message-size 1GiB", "pocketmq: -max-message-size: 1073741824 is more than RabbitMQ allows"},
+		{"-consumer-timeout -5m", "want a time, such as 60s or 30m, or -1 for none"},
+		{"-heartbeat 0", "want a time, such as 60s or 30m, or -1 for none"},
+		{"-memory-limit 0", "or -1 for no limit"},
+		{"-max-queues 0", "want a number, 1 or more, or -1 for no limit"},
+		{"-max-connections x", "want a number, 1 or more, or -1 for no limit"},
+		{"-channel-max -2", "want a number, 1 or more, or -1 for no limit"},
+		{"-frame-max 0", "want a number, 1 or more, or -1 for no limit"},
 		{"-memory-limit 512", "want such as 512MiB"},
 		{"-vhost=", "want a name"},
 		{"-vhost a -vhost a", `there is a virtual host "a" already`},
 		{"-vhost /", `there is a virtual host "/" already`},
 		{"-memory-limit lots", "such as 1000000, 512MiB or 2GiB"},
-		{"-log-level loud", "unknown name"},
+		{"-log-level loud", "want debug, info, warn or error"},
 	} {
 		stderr, err := fails(t, strings.Fields(c.args)...)
 		assert.ErrorIs(t, err, errUsage, c.args)
@@ -186,12 +193,12 @@ func TestNoLimits(t *testing.T) {
 }
 
 func TestSizes(t *testing.T) {
-	for arg, want := range map[string]size{"0": 0, "1000": 1000, "7B": 7, "2kB": 2000, "2KiB": 2048, "512MiB": 512 << 20, "-1": -1, "1GB": 1e9, "3GiB": 3 << 30} {
+	for arg, want := range map[string]size{"1000": 1000, "7B": 7, "2kB": 2000, "2KiB": 2048, "512MiB": 512 << 20, "-1": -1, "1GB": 1e9, "3GiB": 3 << 30} {
 		var got size
 		require.NoError(t, got.Set(arg), arg)
 		assert.Equal(t, want, got, arg)
 	}
-	for _, arg := range []string{"", "-2", "-1MiB", "x", "MiB", "1.5GiB", "9999999999GiB"} {
+	for _, arg := range []string{"", "0", "-2", "-1MiB", "x", "MiB", "1.5GiB", "9999999999GiB"} {
 		assert.Error(t, new(size).Set(arg), arg)
 	}
 }

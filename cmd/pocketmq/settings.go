@@ -26,8 +26,8 @@ type settings struct {
 	showVersion                bool
 	tracing, events            bool
 	options                    []amqpserver.Option
-	frameMax, channelMax       int
-	maxConnections, maxQueues  int
+	frameMax, channelMax       limit
+	maxConnections, maxQueues  limit
 	heartbeat, consumerTimeout interval
 	sendTimeout                interval
 	memoryLimit, maxMessageLen size
@@ -90,20 +90,20 @@ func (s *settings) flags() *flag.FlagSet {
 	f.StringVar(&s.amqps, "amqps", "", "listen for AMQP over TLS on this `address`; needs -tls-cert and -tls-key")
 	f.StringVar(&s.tlsCert, "tls-cert", "", "`file` with the server's certificate, PEM")
 	f.StringVar(&s.tlsKey, "tls-key", "", "`file` with its private key, PEM")
-	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate")
+	f.StringVar(&s.tlsCA, "tls-ca", "", "`file` with the authorities, PEM, of which clients must have a certificate, by which they can log in (EXTERNAL) as the -user of its common name")
 	f.Func("user", "add a user, as `name:password`, who may do everything in every virtual host; may be repeated. Without it there is guest:guest, from this machine only; with it there is no guest unless added", s.addUser)
 	f.Func("vhost", "add a virtual host of this `name` to \"/\"; may be repeated", s.addVHost)
-	f.IntVar(&s.maxConnections, "max-connections", 0, "the most connections to one virtual host; by default any `number`")
-	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; by default there is no limit")
+	f.Var(&s.maxConnections, "max-connections", "the most connections to one virtual host, as a `number`; by default any, as with -1")
+	f.Var(&s.memoryLimit, "memory-limit", "block publishers while the heap is above this `size`, such as 512MiB; by default there is no limit, as with -1")
 	f.Var(&s.maxMessageLen, "max-message-size", "the largest body of a message, as a `size`; by default 16MiB, before 4.0 128MiB; -1 for 512MiB, the most that RabbitMQ allows")
-	f.IntVar(&s.frameMax, "frame-max", 0, "the largest frame to be negotiated, in `bytes`; by default 131072, -1 for no limit")
-	f.IntVar(&s.channelMax, "channel-max", 0, "the most channels of a connection; by default 2047, -1 for 65535")
+	f.Var(&s.frameMax, "frame-max", "the largest frame to be negotiated, in `bytes`; by default 131072, -1 for no limit")
+	f.Var(&s.channelMax, "channel-max", "the most channels of a connection, as a `number`; by default 2047, -1 for 65535")
 	f.Var(&s.heartbeat, "heartbeat", "the `interval` of heartbeats proposed to clients; by default 60s, -1 for none")
 	f.Var(&s.sendTimeout, "send-timeout", "drop a client that takes nothing of what is sent to it for this `time`; by default 30s, -1 for none")
 	f.Var(&s.consumerTimeout, "consumer-timeout", "close a channel that leaves a delivery unsettled for this `time`; by default 30m; with -compat 4.3 of quorum queues only; -1 for none")
-	f.IntVar(&s.maxQueues, "max-queues", 0, "the most queues that clients may have in one virtual host; by default any `number`")
+	f.Var(&s.maxQueues, "max-queues", "the most queues that clients may have in one virtual host, as a `number`; by default any, as with -1")
 	f.StringVar(&s.compat, "compat", s.compat, "behave like this `version` of RabbitMQ: 3.10, 4.0 or 4.3")
-	f.TextVar(&s.logLevel, "log-level", slog.LevelInfo, "log from this `level` on: debug, info, warn or error")
+	f.Func("log-level", "log from this `level` on: debug, info, warn or error; by default info", s.setLogLevel)
 	f.BoolVar(&s.tracing, "tracing", false, "publish copies of all messages to amq.rabbitmq.trace")
 	f.BoolVar(&s.events, "events", false, "publish what is created and deleted to amq.rabbitmq.event")
 	f.BoolVar(&s.showVersion, "version", false, "print the version and exit")
@@ -134,6 +134,13 @@ func (s *settings) addVHost(name string) error {
 	return nil
 }
 
+func (s *settings) setLogLevel(arg string) error {
+	if s.logLevel.UnmarshalText([]byte(arg)) != nil {
+		return errors.New("want debug, info, warn or error")
+	}
+	return nil
+}
+
 // check looks at what a single flag cannot know.
 func (s *settings) check(rest []string) error {
 	_, known := compatibility[s.compat]
@@ -161,28 +168,49 @@ const leastMemory = 16 << 20
 func (s *settings) setOptions() {
 	s.options = append(s.options,
 		amqpserver.Compat(compatibility[s.compat]),
-		amqpserver.FrameMax(s.frameMax),
-		amqpserver.ChannelMax(s.channelMax),
+		amqpserver.FrameMax(int(s.frameMax)),
+		amqpserver.ChannelMax(int(s.channelMax)),
 		amqpserver.Heartbeat(time.Duration(s.heartbeat)),
 		amqpserver.SendTimeout(time.Duration(s.sendTimeout)),
 		amqpserver.ConsumerTimeout(time.Duration(s.consumerTimeout)),
-		amqpserver.MaxConnections(s.maxConnections),
-		amqpserver.MaxQueues(s.maxQueues),
+		amqpserver.MaxConnections(int(s.maxConnections)),
+		amqpserver.MaxQueues(int(s.maxQueues)),
 		amqpserver.MaxMessageSize(int64(s.maxMessageLen)),
 		amqpserver.MemoryLimit(int64(s.memoryLimit)),
 	)
 }
 
-// interval is a time, 0 for the default, or less for none.
+// The flags for limits have values of these types. In them 0 is the default, for the
+// options, and -1 none. Nobody may say 0: some of RabbitMQ's settings mean none by it,
+// and some that nothing is allowed.
+
+// limit is a number of things.
+type limit int
+
+// Set implements flag.Value.
+func (l *limit) Set(arg string) error {
+	n, err := strconv.Atoi(arg)
+	if err != nil || n < -1 || n == 0 {
+		return errors.New("want a number, 1 or more, or -1 for no limit")
+	}
+	*l = limit(n)
+	return nil
+}
+
+// String implements flag.Value.
+func (l *limit) String() string { return strconv.Itoa(int(*l)) }
+
+// interval is a time.
 type interval time.Duration
 
 // Set implements flag.Value.
 func (i *interval) Set(arg string) error {
 	if arg == "-1" {
-		arg = "-1s"
+		*i = -1
+		return nil
 	}
 	d, err := time.ParseDuration(arg)
-	if err != nil {
+	if err != nil || d <= 0 {
 		return errors.New("want a time, such as 60s or 30m, or -1 for none")
 	}
 	*i = interval(d)
@@ -192,8 +220,7 @@ func (i *interval) Set(arg string) error {
 // String implements flag.Value.
 func (i *interval) String() string { return time.Duration(*i).String() }
 
-// size is a number of bytes, which may be written with a unit; 0 for the default, or
-// -1 for no limit.
+// size is a number of bytes, which may be written with a unit.
 type size int64
 
 var units = []struct {
@@ -214,7 +241,7 @@ func (s *size) Set(arg string) error {
 		}
 	}
 	n, err := strconv.ParseInt(strings.TrimSpace(number), 10, 64)
-	if err != nil || n < 0 && arg != "-1" || n > math.MaxInt64/unit {
+	if err != nil || n <= 0 && arg != "-1" || n > math.MaxInt64/unit {
 		return errors.New("want a number of bytes, such as 1000000, 512MiB or 2GiB, or -1 for no limit")
 	}
 	*s = size(n * unit)
