@@ -121,6 +121,13 @@ func (b *Broker) resendLetters() (some bool) {
 	return some
 }
 
+// heldLetters is the number of letters that are held.
+func (q *queue) heldLetters() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.fifo.Held()
+}
+
 // reviewLetters is for new settings: they may lead letters elsewhere, or not hold them
 // any more. Then they are lost, as in RabbitMQ, and it returns their number. q.mu is held.
 func (q *queue) reviewLetters() (lost int) {

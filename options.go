@@ -315,15 +315,15 @@ func DeadLetterRoutingKey(key string) QueueOption {
 }
 
 // DeadLetterAtLeastOnce keeps dead messages until all queues that they go to have
-// them, and there is at least one (QQ-19). One that is refused, or that nothing leads
-// anywhere, is tried again every three minutes, and when a [Policy] changes where dead
+// them, and there is at least one (QQ-19). One that a queue refuses, or that is led to
+// no queue, is tried again every three minutes, and when a [Policy] changes where dead
 // letters go. Meanwhile it counts against the limits of the queue that it died in, but
 // purging does not remove it; what QueueStats has of it is HeldLetters. It is lost with
 // the queue, or if a policy ends this.
 //
-// It has no effect without a DeadLetter exchange, or in a queue that drops messages or
-// passes on what it refuses when it is full: there DeadLetter is at most once, as
-// RabbitMQ has it, in which this is for [Quorum] queues with [RejectPublish].
+// It has no effect without a DeadLetter exchange, nor with the overflow policies
+// [DropHead] and [RejectPublishDLX], with which dead letters are sent at most once. A
+// RabbitMQ has it for [Quorum] queues with [RejectPublish] only.
 func DeadLetterAtLeastOnce() QueueOption {
 	return queueOption(func(c *queueConfig) { set(&c.args, "x-dead-letter-strategy", atLeastOnce) })
 }
@@ -441,6 +441,7 @@ func Prefetch(n int) ConsumeOption {
 // SharedPrefetch puts a consumer under a limit that it shares with all other
 // consumers of the same Window, in addition to its own Prefetch. With AutoAck it
 // holds nothing of the limit, and gets messages while the others do not reach it.
+// Quorum queues and streams have none: Consume fails with ErrNotSupported.
 func SharedPrefetch(w *Window) ConsumeOption {
 	return consumeOption(func(c *consumeConfig) {
 		if !w.isMade() {

@@ -58,7 +58,7 @@ func (w *Window) Resize(n int) {
 
 // Join puts a running consumer under the window, as SharedPrefetch does with one
 // that is started. It does nothing to a consumer that is under one already, has
-// ended, reads a stream, or gets its messages from another machine.
+// ended, reads a stream or a quorum queue, or gets its messages from another machine.
 func (w *Window) Join(c *Consumer) {
 	if w.isMade() && c != nil && c.relay == nil {
 		w.take(c, false)

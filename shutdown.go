@@ -174,26 +174,20 @@ func (b *Broker) endQueues() (lost error) {
 		}
 		b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
 		if lost == nil {
+			count, are := messages(n)
 			lost = newError(ErrMessagesLost, CodeConnectionForced, "%s in queue '%s' %s lost with the broker%s",
-				counted(n), q.name, are(n), ofLetters(held))
+				count, q.name, are, ofLetters(held))
 		}
 	}
 	return lost
 }
 
-// counted is a number of messages in words, and are the verb for it.
-func counted(n int) string {
+// messages is a number of messages in words, and the verb that goes with it.
+func messages(n int) (count, are string) {
 	if n == 1 {
-		return "1 message"
+		return "1 message", "is"
 	}
-	return fmt.Sprintf("%d messages", n)
-}
-
-func are(n int) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
+	return fmt.Sprintf("%d messages", n), "are"
 }
 
 // ofLetters says how many of the messages nobody could have consumed from their queue.
@@ -216,7 +210,10 @@ func (b *Broker) endDelays() (lost error) {
 			continue
 		}
 		b.log.Warn("closing the broker loses delayed messages", "exchange", x.name, "messages", n)
-		lost = cmp.Or(lost, error(newError(ErrMessagesLost, CodeConnectionForced, "%s that exchange '%s' delays %s lost with the broker", counted(n), x.name, are(n))))
+		if lost == nil {
+			count, are := messages(n)
+			lost = newError(ErrMessagesLost, CodeConnectionForced, "%s that exchange '%s' delays %s lost with the broker", count, x.name, are)
+		}
 	}
 	return lost
 }

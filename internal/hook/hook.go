@@ -43,9 +43,9 @@ var (
 	// CloseChannels closes the channels of a *pocketmq.Session, all in one step.
 	CloseChannels func(session any)
 
-	// Cover makes a new *pocketmq.Window that of a channel: of its running
-	// *pocketmq.Consumers, of what it has not settled, and of what it has but in a
-	// transaction that is not over, each a []*pocketmq.Delivery.
+	// Cover makes a new *pocketmq.Window that of a channel with these running
+	// *pocketmq.Consumers. What the channel has not settled, and what it has settled in a
+	// transaction that is not over, are a []*pocketmq.Delivery each.
 	Cover func(window any, consumers []any, unsettled, settled any)
 
 	// Exchange describes an exchange of a *pocketmq.Broker.
@@ -59,7 +59,8 @@ var (
 	Queue func(broker any, name string) (kind string, exists bool)
 
 	// ConsumerTimeout returns how long a consumer with these arguments may leave a message
-	// of a queue of a *pocketmq.Broker unsettled, and 0 if nothing says so.
+	// of a queue of a *pocketmq.Broker unsettled, 0 if nothing says so, and whether that is
+	// a quorum queue.
 	ConsumerTimeout func(broker any, queue string, args map[string]any) (limit time.Duration, quorum bool)
 
 	// QueueCount returns how many queues a *pocketmq.Broker has.
