@@ -394,3 +394,34 @@ func BenchmarkPriorities(b *testing.B) {
 	b.ReportMetric(float64(l)/n, "256-ns/msg")
 	b.ReportMetric(float64(l)/float64(p), "ratio")
 }
+
+// BenchmarkEndConsumers is the time for one of many consumers of a queue to end, the
+// last ones first: it does not grow with their number.
+func BenchmarkEndConsumers(b *testing.B) {
+	for kind, opts := range map[string][]pocketmq.QueueOption{
+		"classic": nil, "single-active": {pocketmq.SingleActiveConsumer()}, "stream": {pocketmq.Stream()},
+	} {
+		for _, n := range []int{1000, 10_000} {
+			b.Run(fmt.Sprintf("%s/%d", kind, n), func(b *testing.B) { endConsumers(b, n, opts...) })
+		}
+	}
+}
+
+func endConsumers(b *testing.B, n int, opts ...pocketmq.QueueOption) {
+	var took time.Duration
+	for b.Loop() {
+		br := pocketmq.New()
+		declare(b, br, "q", opts...)
+		all := make([]*pocketmq.Consumer, n)
+		for i := range all {
+			all[i] = consume(b, br, "q")
+		}
+		start := time.Now()
+		for _, c := range slices.Backward(all) {
+			c.Cancel()
+		}
+		took += time.Since(start)
+		must(b, br.Close())
+	}
+	b.ReportMetric(float64(took.Nanoseconds())/float64(b.N*n), "ns/consumer")
+}
