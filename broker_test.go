@@ -654,3 +654,21 @@ func TestLineBreaksAreRemovedFromNames(t *testing.T) { // EXCH-16
 		require.False(t, exchangeExists(b, "x1"))
 	})
 }
+
+// What a consumer was assigned and nobody took is lost as well.
+func TestShutdownNamesWhatConsumersDidNotTake(t *testing.T) {
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		handle(t, b, "q", func(ctx context.Context, _ *pocketmq.Delivery) error {
+			<-ctx.Done() // one of three
+			return nil
+		}, pocketmq.Prefetch(10))
+		send(t, b, "q", "a", "b", "c")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := b.Shutdown(ctx)
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.ErrorIs(t, err, pocketmq.ErrMessagesLost)
+		require.ErrorContains(t, err, "2 messages in queue 'q' are lost with the broker")
+	})
+}

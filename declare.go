@@ -163,13 +163,13 @@ func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, erro
 
 // removeQueue ends a queue, its consumers and bindings.
 func (b *Broker) removeQueue(q *queue, c deleteConfig) (int, error) {
-	n, _, err := q.delete(c, errGone)
+	n, err := q.delete(c, errGone)
 	if err != nil {
 		return 0, err
 	}
 	b.forgetQueue(q, c.user)
 	q.endConsumers(q.deleted())
-	return n, nil
+	return n.waiting, nil
 }
 
 // forgetQueue takes a queue that a user has ended out of the tables. Of several who

@@ -283,26 +283,47 @@ func (q *queue) retries() bool {
 	return q.settings.retry != nil && q.settings.retry.failed
 }
 
-// delete ends the queue if the conditions of c hold, and returns the number of
-// messages that waited in it (QUEUE-24 to QUEUE-27), and of the dead letters that it
-// held. In a stream none waits, and there are no conditions (STREAM-15).
-func (q *queue) delete(c deleteConfig, why error) (n, held int, err error) {
+// content is how many messages end with a queue.
+type content struct {
+	waiting int
+	unseen  int // assigned to consumers, and not handed out
+	letters int // dead ones, that are held
+}
+
+// unseen is the number of messages that are assigned to consumers and not handed out.
+// q.mu is held.
+func (q *queue) unseen() (n int) {
+	if q.log != nil {
+		return 0 // its consumers have nothing of their own
+	}
+	for c := range q.consumers.All() {
+		c.mu.Lock()
+		n += c.core.Unacked() - c.unacked.Len()
+		c.mu.Unlock()
+	}
+	return n
+}
+
+// delete ends the queue if the conditions of c hold, and returns what was in it
+// (QUEUE-24 to QUEUE-27). In a stream nothing waits, and there are no conditions
+// (STREAM-15).
+func (q *queue) delete(c deleteConfig, why error) (content, error) {
 	q.lock()
 	defer q.unlock()
-	n, held = q.fifo.Ready()+q.fifo.Delayed(), q.fifo.Held()
+	n := content{q.fifo.Ready() + q.fifo.Delayed(), q.unseen(), q.fifo.Held()}
 	if q.log != nil {
 		c = deleteConfig{}
 	}
 	switch {
 	case q.gone != nil:
-		return 0, 0, nil
-	case c.ifEmpty && n > 0:
-		return 0, 0, preconditionFailed("%v not empty", q.at())
+		return content{}, nil
+	case c.ifEmpty && n.waiting > 0:
+		return content{}, preconditionFailed("%v not empty", q.at())
 	case c.ifUnused && q.consumers.Len() > 0:
-		return 0, 0, preconditionFailed("%v in use", q.at())
+		return content{}, preconditionFailed("%v in use", q.at())
 	}
 	q.end(why)
-	return n, held, nil
+	return n, nil
 }
 
 func (q *queue) purge() int {

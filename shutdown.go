@@ -19,7 +19,8 @@ import (
 // both (see errors.Is). Messages are also lost that wait in queues that nobody consumes
 // from, or are delayed by an exchange: Shutdown does not wait for these to become due.
 // Dead letters that are held (see [DeadLetterAtLeastOnce]) are sent once more, when all
-// else is done.
+// else is done. What was handed out and is not settled when ctx ends does not count:
+// whoever has it may be done with it.
 func (b *Broker) Shutdown(ctx context.Context) error {
 	if b.root == nil {
 		return errNotMade
@@ -168,15 +169,16 @@ func (b *Broker) close() error {
 // the first such loss.
 func (b *Broker) endQueues() (lost error) {
 	for _, q := range b.queues.All() {
-		n, held, err := q.delete(deleteConfig{}, errBrokerClosed)
-		if n += held; err != nil || n == 0 {
+		c, err := q.delete(deleteConfig{}, errBrokerClosed)
+		n := c.waiting + c.unseen + c.letters
+		if err != nil || n == 0 {
 			continue
 		}
 		b.log.Warn("closing the broker loses messages", "queue", q.name, "messages", n)
 		if lost == nil {
 			count, are := messages(n)
 			lost = newError(ErrMessagesLost, CodeConnectionForced, "%s in queue '%s' %s lost with the broker%s",
-				count, q.name, are, ofLetters(held))
+				count, q.name, are, ofLetters(c.letters))
 		}
 	}
 	return lost
