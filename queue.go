@@ -425,8 +425,8 @@ func (q *queue) wakeLater(c *fifo.Consumer[item]) {
 
 func wake(c *fifo.Consumer[item]) { c.Owner.(*Consumer).wakeOne() }
 
-// subscribe adds a consumer, under a window unless that is nil.
-func (q *queue) subscribe(c *Consumer, w *Window) error {
+// subscribe adds a consumer.
+func (q *queue) subscribe(c *Consumer, cfg *consumeConfig) error {
 	q.lockForOne()
 	defer q.unlock()
 	if q.gone != nil {
@@ -441,7 +441,7 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 		return nil
 	}
 	switch {
-	case q.settings.quorum && w != nil: // QQ-14
+	case q.settings.quorum && cfg.window != nil: // QQ-14
 		return notSupported("%v does not support global qos", q.at())
 	case q.settings.quorum:
 		c.core.Exclusive = false // QQ-16
@@ -452,12 +452,13 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
-	c.core.Gate = q.gate(w)
+	c.core.Gate = q.gate(cfg.window)
 	if err := q.fifo.Subscribe(&c.core); err != nil {
 		q.updateShared()
 		return q.exclusiveUse()
 	}
 	q.consumers.Join(&c.place, c)
+	q.broker.consumerCreated(c, cfg)
 	return nil
 }
 
@@ -472,9 +473,13 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	queueEnded := false
 	q.lockForOne()
 	for _, c := range consumers {
+		begun := c.place.In()
 		first, last := c.detach(why)
 		if first {
 			ended = append(ended, c)
+		}
+		if first && begun {
+			q.broker.consumerDeleted(c, why)
 		}
 		queueEnded = queueEnded || last
 	}
