@@ -1,6 +1,8 @@
 package amqpserver_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -296,4 +298,28 @@ func TestAChannelIsClosedOnce(t *testing.T) { // CHAN-17
 		c.channelClosed(1, 406, "PRECONDITION_FAILED - partial tx completion", wire.IDTxCommit)
 		c.openChannel(1)
 	}, amqpserver.Heartbeat(-1))
+}
+
+// What is late stays in the channel's list, but not its message.
+func TestLateMessagesAreNotKept(t *testing.T) { // CHAN-17
+	since43(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.quorum("q", wire.Table{"x-consumer-timeout": int32(1000)})
+		const n, size = 40, 1 << 20
+		heap := func() uint64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := heap()
+		for range n {
+			c.publish(1, "", "q", strings.Repeat("m", size))
+			c.consumeWith("q", "t", nil)
+			c.delivered(1)
+			c.canceled(time.Second, 1, "t")
+			call[*wire.QueuePurgeOk](c, 1, &wire.QueuePurge{Queue: "q"})
+		}
+		require.Less(t, heap(), before+n*size/2)
+	})
 }
