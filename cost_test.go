@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -247,36 +246,4 @@ func TestStreamTakesAsMuchMemoryAsItsMaxBytes(t *testing.T) { // STREAM-17
 	require.Less(t, largest, int64(limit))
 	require.Greater(t, largest, int64(limit/2))
 	runtime.KeepAlive(idle)
-}
-
-// howLong is the shortest time in which n consumers of a queue of a kind end, the last ones first.
-func howLong(t testing.TB, n int, opts ...pocketmq.QueueOption) time.Duration {
-	shortest := time.Hour
-	for range 3 {
-		b := pocketmq.New()
-		declare(t, b, "q", opts...)
-		all := make([]*pocketmq.Consumer, n)
-		for i := range all {
-			all[i] = consume(t, b, "q")
-		}
-		start := time.Now()
-		for _, c := range slices.Backward(all) {
-			c.Cancel()
-		}
-		shortest = min(shortest, time.Since(start))
-		must(t, b.Close())
-	}
-	return shortest
-}
-
-// Eight times as many take eight times as long, not 64 times.
-func TestEndingManyConsumersIsNotQuadratic(t *testing.T) {
-	for kind, opts := range map[string][]pocketmq.QueueOption{
-		"classic": nil, "single active": {pocketmq.SingleActiveConsumer()}, "stream": {pocketmq.Stream()},
-	} {
-		const n = 2000
-		few, many := howLong(t, n, opts...), howLong(t, 8*n, opts...)
-		t.Logf("%s: %v for %d, %v for %d", kind, few, n, many, 8*n)
-		require.Less(t, many, 32*few, kind)
-	}
 }
