@@ -350,6 +350,16 @@ func (c *Consumer) detach(why error) (first, queueEnded bool) {
 	return true, c.queue.unsubscribe(c)
 }
 
+// isEnding reports whether the consumer has ended, or is about to. It takes no lock.
+func (c *Consumer) isEnding() bool {
+	select {
+	case <-c.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // ended is the part of endTogether without locks.
 func (c *Consumer) ended(why error) {
 	c.relay.cancel()

@@ -746,3 +746,24 @@ func nobodyWaitsInVain(t *testing.T, b *pocketmq.Broker, r *rand.Rand) {
 		}
 	}
 }
+
+// Whoever is notified that a consumer has ended may use its tag again.
+func TestATagIsFreeWhenItsConsumerHasEnded(t *testing.T) { // CONS-3
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		declare(t, b, "q")
+		declare(t, b, "other")
+		var c, next *pocketmq.Consumer
+		c = consume(t, b, "q", pocketmq.ConsumerTag("t"), pocketmq.Notify(func() {
+			if c.Err() != nil && next == nil {
+				next = consume(t, b, "other", pocketmq.ConsumerTag("t"))
+			}
+		}))
+		_, err := b.DeleteQueue(ctx, "q")
+		must(t, err)
+		require.NotNil(t, next)
+		_, err = b.Consume(ctx, "other", pocketmq.ConsumerTag("t"))
+		require.ErrorIs(t, err, pocketmq.ErrNotAllowed)
+		next.Cancel()
+		consume(t, b, "other", pocketmq.ConsumerTag("t"))
+	})
+}

@@ -163,7 +163,7 @@ func (b *Broker) deleteQueue(s *Session, name string, c deleteConfig) (int, erro
 
 // removeQueue ends a queue, its consumers and bindings.
 func (b *Broker) removeQueue(q *queue, c deleteConfig) (int, error) {
-	n, err := q.delete(c, errGone)
+	n, _, err := q.delete(c, errGone)
 	if err != nil {
 		return 0, err
 	}

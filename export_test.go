@@ -110,6 +110,13 @@ func (w *Window) Used() int {
 	return w.used
 }
 
+// Waiting is the number of queues that are to be told when there is room.
+func (w *Window) Waiting() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.waiting)
+}
+
 // Remembered is the number of consumers and of queues that the session has not
 // forgotten.
 func (s *Session) Remembered() int {

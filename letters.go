@@ -17,20 +17,37 @@ const letterRetry = 3 * time.Minute
 func (q *queue) settleLetters(letters []letter) {
 	q.mu.Lock()
 	q.tick()
+	lost := 0
 	for i := range letters {
 		l := &letters[i]
 		switch {
 		case !l.Held:
-		case l.done || !q.holdsLetters():
+		case l.done:
 			q.fifo.Forget(&l.Entry.Value)
+		case !q.holdsLetters():
+			q.fifo.Forget(&l.Entry.Value)
+			lost++
 		case l.to != q.settings.deadLetters: // they have changed meanwhile
 			q.sendAgain(*l)
 		default:
 			q.outbox.held = append(q.outbox.held, *l)
 		}
 	}
-	q.waitForLetters()
+	begins, n, to, gone := q.waitForLetters(), len(q.outbox.held), q.settings.deadLetters, q.gone != nil
 	q.unlock() // there may be room
+	if begins {
+		q.broker.log.Warn("dead letters are held: no queue takes them", "queue", q.name, "exchange", to.exchange, "letters", n)
+	}
+	if !gone { // else they are lost as all that was in it
+		q.logLost(lost)
+	}
+}
+
+// logLost says that letters are lost with the settings that held them. q.mu is not held.
+func (q *queue) logLost(letters int) {
+	if letters > 0 {
+		q.broker.log.Warn("dead letters are lost: the queue holds them no longer", "queue", q.name, "letters", letters)
+	}
 }
 
 // holdsLetters reports whether letters that died here stay; q.mu is held.
@@ -42,18 +59,19 @@ func (q *queue) sendAgain(l letter) {
 	q.outbox.letters = append(q.outbox.letters, l)
 }
 
-// waitForLetters sees to it that there is a timer while letters are held. q.mu is held.
-func (q *queue) waitForLetters() {
+// waitForLetters sees to it that there is a timer while letters are held, and reports
+// whether it has begun to wait for them. q.mu is held.
+func (q *queue) waitForLetters() (begins bool) {
 	o := q.outbox
 	switch {
 	case len(o.held) == 0 && o.again != nil:
 		o.again.Stop()
 		o.again = nil
 	case len(o.held) > 0 && o.again == nil:
-		q.broker.log.Warn("dead letters are held: no queue takes them", "queue", q.name, "exchange", q.settings.deadLetters.exchange,
-			"letters", len(o.held))
 		o.again = time.AfterFunc(letterRetry, q.retryLetters)
+		return true
 	}
+	return false
 }
 
 // retryLetters is for the timer.
@@ -80,17 +98,16 @@ func (q *queue) resendLetters() {
 }
 
 // reviewLetters is for new settings: they may lead letters elsewhere, or not hold them
-// any more. Then they are lost, as in RabbitMQ. q.mu is held.
-func (q *queue) reviewLetters() {
+// any more. Then they are lost, as in RabbitMQ, and it returns their number. q.mu is held.
+func (q *queue) reviewLetters() (lost int) {
 	switch {
 	case q.outbox == nil:
 	case q.holdsLetters():
 		q.resendLetters()
 	default:
-		if n := q.dropLetters(); n > 0 {
-			q.broker.log.Warn("dead letters are lost: the queue holds them no longer", "queue", q.name, "letters", n)
-		}
+		lost = q.dropLetters()
 	}
+	return lost
 }
 
 // dropLetters loses the letters that are held, and returns their number. q.mu is held.
@@ -110,11 +127,4 @@ func (q *queue) dropLetters() (n int) {
 	o.letters = slices.DeleteFunc(o.letters, drop)
 	q.waitForLetters()
 	return n
-}
-
-// heldLetters is the number of letters that a queue loses with its end.
-func (q *queue) heldLetters() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.fifo.Held()
 }

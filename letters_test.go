@@ -2,8 +2,10 @@ package pocketmq_test
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -169,6 +171,54 @@ func TestDeadLettersAreLostWithTheirStrategy(t *testing.T) { // QQ-19
 	})
 }
 
+// Also those are named that are on their way when the strategy changes.
+func TestDeadLettersThatAreBeingSentAreLostWithTheirStrategy(t *testing.T) { // QQ-19
+	synctest.Test(t, func(t *testing.T) {
+		var log logbook
+		b := newBroker(t, log.option())
+		policy := func(strategy string) {
+			t.Helper()
+			must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
+				"dead-letter-exchange": "", "dead-letter-routing-key": "dead", "dead-letter-strategy": strategy,
+			}}))
+		}
+		policy("at-least-once")
+		declare(t, b, "q", pocketmq.MessageTTL(time.Second))
+		declare(t, b, "dead", pocketmq.MaxLength(1), reject)
+		c := consume(t, b, "dead", pocketmq.Prefetch(1), pocketmq.Notify(sync.OnceFunc(func() { policy("at-most-once") })))
+		require.Empty(t, held(t, c), "it wants to be notified")
+		send(t, b, "q", "for the consumer", "waits", "refused", "refused")
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		require.Equal(t, 1, stats(t, b, "dead").Ready)
+		require.Zero(t, stats(t, b, "q").HeldLetters)
+		require.Contains(t, strings.Join(log.read(), ""), "dead letters are lost: the queue holds them no longer\" queue=q letters=2")
+	})
+}
+
+// What is logged of letters that stay is logged without locks.
+func TestALogsHandlerMayLookAtHeldLetters(t *testing.T) { // QQ-19
+	synctest.Test(t, func(t *testing.T) {
+		var b *pocketmq.Broker
+		held := map[string]int{}
+		b = newBroker(t, pocketmq.Logger(slog.New(handlerFunc(func(text string) {
+			held[text] = stats(t, b, "q").HeldLetters
+		}))))
+		policy := pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
+			"dead-letter-exchange": "nowhere", "dead-letter-strategy": "at-least-once",
+		}}
+		must(t, b.SetPolicy(policy))
+		declare(t, b, "q")
+		die(t, b, "a")
+		die(t, b, "b")
+		must(t, b.ClearPolicy("p"))
+		require.Equal(t, map[string]int{
+			"dead letters are held: no queue takes them":            1,
+			"dead letters are lost: the queue holds them no longer": 0,
+		}, held)
+	})
+}
+
 func TestADeadLetterDoesNotStayWhereMessagesAreDropped(t *testing.T) { // QQ-19
 	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
 		faithful(t, b, pocketmq.MaxLength(1), dropHead)
@@ -185,6 +235,23 @@ func TestDeadLettersThatStayAreLostWithTheBroker(t *testing.T) {
 		require.ErrorIs(t, b.Shutdown(ctx), pocketmq.ErrMessagesLost)
 		must(t, b.CheckInvariants())
 	})
+}
+
+// One that dies at the moment in which the broker ends is lost with it, and named, be it
+// before or after.
+func TestWhatDiesAsTheBrokerEndsIsNamed(t *testing.T) { // QQ-19
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			var log logbook
+			b := pocketmq.New(log.option())
+			faithful(t, b, pocketmq.MessageTTL(time.Second))
+			send(t, b, "q", "a")
+			time.Sleep(time.Second)
+			must(t, b.Close())
+			require.Contains(t, strings.Join(log.read(), ""), "closing the broker loses messages")
+			must(t, b.CheckInvariants())
+		})
+	}
 }
 
 func TestADelayedDeadLetterIsOnItsWay(t *testing.T) {

@@ -18,6 +18,7 @@ type Window struct {
 	size    int
 	used    int
 	waiting []*gate // of queues that were refused; to be told when there is room
+	loose   bool    // what is settled may not have been counted; see cover
 }
 
 // NewWindow returns a window of n unsettled messages; n must be positive.
@@ -89,6 +90,7 @@ func (w *Window) take(c *Consumer, move bool) (taken bool) {
 // for which it never has room again; but nothing that a transaction has settled,
 // though that makes room when it is committed.
 func (w *Window) cover(consumers []*Consumer, unsettled, settled []*Delivery) {
+	w.loosen()
 	covered := map[*holder]bool{}
 	for _, c := range consumers {
 		covered[&c.holder] = w.take(c, true)
@@ -106,6 +108,12 @@ func (w *Window) cover(consumers []*Consumer, unsettled, settled []*Delivery) {
 			w.freedBy(d.from)
 		}
 	}
+}
+
+func (w *Window) loosen() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.loose = true
 }
 
 // freedBy lets what a holder settles make room, unless it is what was got.
@@ -163,6 +171,14 @@ func (g *gate) Take(counted bool) bool {
 // Put is called by the queue under its lock.
 func (g *gate) Put() { g.window.put(1) }
 
+// Forget is called by the queue under its lock.
+func (g *gate) Forget() {
+	w := g.window
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.waiting = slices.DeleteFunc(w.waiting, func(x *gate) bool { return x == g })
+}
+
 // count takes n units, whether there are so many or not.
 func (w *Window) count(n int) {
 	w.mu.Lock()
@@ -170,16 +186,16 @@ func (w *Window) count(n int) {
 	w.used += n
 }
 
-// put gives n units back, unless all are there: what was settled may not have been
-// counted (see cover). Whoever calls it calls offer later, when it holds no queue's
-// lock. A nil window is none.
+// put gives n units back; if what was settled may not have been counted, then not if
+// all are there. Whoever calls it calls offer later, when it holds no queue's lock. A nil
+// window is none.
 func (w *Window) put(n int) {
 	if w == nil {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.used != 0 {
+	if !w.loose || w.used != 0 {
 		w.used -= n
 	}
 }

@@ -335,3 +335,50 @@ func TestNilWindowLimitsNothing(t *testing.T) {
 		require.Len(t, held(t, c), 2)
 	})
 }
+
+// A delivery that is settled twice at once makes room once.
+func TestSettleAllOfTheSameTwiceMakesRoomOnce(t *testing.T) { // QOS-3
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		w, err := pocketmq.NewWindow(3)
+		must(t, err)
+		declare(t, b, "p")
+		declare(t, b, "q")
+		first := consume(t, b, "p", pocketmq.SharedPrefetch(w))
+		second := consume(t, b, "q", pocketmq.SharedPrefetch(w))
+		send(t, b, "p", "1")
+		send(t, b, "q", "2", "3", "4", "5", "6", "7")
+		one, two := held(t, first), held(t, second)
+		require.Len(t, append(one, two...), 3)
+		require.ErrorIs(t, pocketmq.SettleAll(pocketmq.Acked, one[0], two[0], two[0]), pocketmq.ErrSettled)
+		require.Len(t, held(t, second), 2)
+		require.Equal(t, 3, w.Used())
+	})
+}
+
+// A window without room forgets the queues that nobody under it consumes from any more.
+func TestAWindowForgetsQueues(t *testing.T) { // QOS-3
+	bubble(t, func(t *testing.T, b *pocketmq.Broker) {
+		w, err := pocketmq.NewWindow(1)
+		must(t, err)
+		declare(t, b, "held")
+		c := consume(t, b, "held", pocketmq.SharedPrefetch(w))
+		send(t, b, "held", "m")
+		d := receive(t, c)
+		for range 3 {
+			declare(t, b, "q")
+			send(t, b, "q", "1", "2")
+			consume(t, b, "q", pocketmq.SharedPrefetch(w)).Cancel()
+			stays := consume(t, b, "q", pocketmq.SharedPrefetch(w))
+			consume(t, b, "q", pocketmq.SharedPrefetch(w)).Cancel()
+			require.Equal(t, 1, w.Waiting())
+			must(t, d.Ack())
+			d = receive(t, stays)
+			_, err := b.DeleteQueue(ctx, "q")
+			must(t, err)
+			require.Zero(t, w.Waiting())
+			must(t, d.Ack())
+			send(t, b, "held", "m")
+			d = receive(t, c)
+		}
+	})
+}

@@ -273,25 +273,25 @@ func (q *queue) retries() bool {
 }
 
 // delete ends the queue if the conditions of c hold, and returns the number of
-// messages that waited in it (QUEUE-24 to QUEUE-27). In a stream none waits, and
-// there are no conditions (STREAM-15).
-func (q *queue) delete(c deleteConfig, why error) (int, error) {
+// messages that waited in it (QUEUE-24 to QUEUE-27), and of the dead letters that it
+// held. In a stream none waits, and there are no conditions (STREAM-15).
+func (q *queue) delete(c deleteConfig, why error) (n, held int, err error) {
 	q.lock()
 	defer q.unlock()
-	n := q.fifo.Ready() + q.fifo.Delayed()
+	n, held = q.fifo.Ready()+q.fifo.Delayed(), q.fifo.Held()
 	if q.log != nil {
 		c = deleteConfig{}
 	}
 	switch {
 	case q.gone != nil:
-		return 0, nil
+		return 0, 0, nil
 	case c.ifEmpty && n > 0:
-		return 0, preconditionFailed("%v not empty", q.at())
+		return 0, 0, preconditionFailed("%v not empty", q.at())
 	case c.ifUnused && q.consumers.Len() > 0:
-		return 0, preconditionFailed("%v in use", q.at())
+		return 0, 0, preconditionFailed("%v in use", q.at())
 	}
 	q.end(why)
-	return n, nil
+	return n, held, nil
 }
 
 func (q *queue) purge() int {

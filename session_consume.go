@@ -89,7 +89,11 @@ func (s *Session) remember(c *Consumer) error {
 	if c.tag == "" {
 		c.tag = "amq.ctag-" + randomName()
 	}
-	if _, taken := s.consumers[c.tag]; taken {
+	switch other := s.consumers[c.tag]; {
+	case other == nil:
+	case other.isEnding(): // its end is known already, and soon it is forgotten
+		s.ended[other] = struct{}{}
+	default:
 		return newError(ErrNotAllowed, CodeNotAllowed, "attempt to reuse consumer tag '%s'", c.tag)
 	}
 	s.consumers[c.tag] = c

@@ -176,14 +176,19 @@ var queueGroups = map[queueTypes]ApplyTo{
 // a new TTL is for the messages that come in from now on (POL-9, POL-11). They are those
 // after a number of changes; what a later change has applied stays.
 func (q *queue) apply(f inForce, changes uint32) {
+	q.logLost(q.putInForce(f, changes))
+}
+
+// putInForce is apply, and returns how many letters are lost by that.
+func (q *queue) putInForce(f inForce, changes uint32) (lost int) {
 	q.lock()
 	defer q.unlock()
 	if changes < q.changes {
-		return
+		return 0
 	}
 	q.changes = changes
 	if q.gone != nil || f == q.policies {
-		return
+		return 0
 	}
 	s := settingsOf(q.defaults, f.merge(q.args, "x-"))
 	q.policies = f
@@ -196,7 +201,7 @@ func (q *queue) apply(f inForce, changes uint32) {
 		q.dropHead()
 	}
 	q.settings = s
-	q.reviewLetters()
+	lost = q.reviewLetters()
 	if q.log != nil {
 		q.log.SetRetention(s.stream.Retention, time.Now())
 	}
@@ -204,4 +209,5 @@ func (q *queue) apply(f inForce, changes uint32) {
 		q.resolveWaiters()
 	}
 	q.restartExpiry()
+	return lost
 }

@@ -92,11 +92,17 @@ func freeTogether(deliveries []*Delivery) (f freed) {
 		return freed{}
 	}
 	f = freed{map[*holder]int{}, map[*Window]int{}}
+	type unit struct {
+		from *holder
+		tag  uint64
+	}
+	seen := map[unit]bool{} // a delivery may be given twice
 	for _, d := range deliveries {
-		if d.from == nil {
+		if d.from == nil || seen[unit{d.from, d.tag}] {
 			continue
 		}
 		if w := d.from.window.Load(); w != nil && d.from.holds(d.tag) {
+			seen[unit{d.from, d.tag}] = true
 			f.by[d.from]++
 			f.in[w]++
 		}

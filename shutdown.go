@@ -163,8 +163,7 @@ func (b *Broker) close() error {
 // the first such loss.
 func (b *Broker) endQueues() (lost error) {
 	for _, q := range b.queues.All() {
-		held := q.heldLetters()
-		n, err := q.delete(deleteConfig{}, errBrokerClosed)
+		n, held, err := q.delete(deleteConfig{}, errBrokerClosed)
 		if n += held; err != nil || n == 0 {
 			continue
 		}

@@ -253,8 +253,7 @@ func (ch *channel) take(tag uint64, multiple bool) ([]unackedDelivery, bool) {
 	if multiple {
 		return ch.unacked.takeThrough(tag, nil)
 	}
-	d, ok := ch.unacked.take(tag)
-	return []unackedDelivery{{tag: tag, delivery: d}}, ok
+	return ch.unacked.takeOne(tag)
 }
 
 // settleAll settles deliveries in one step per queue.

@@ -125,6 +125,9 @@ func (ch *channel) txRollback(*wire.TxRollback) error {
 	ch.mu.Lock()
 	for _, s := range t.settled {
 		ch.unacked.restore(s.taken)
+		for i := range s.taken {
+			ch.watch(s.taken[i].sent, s.taken[i].limit)
+		}
 	}
 	ch.mu.Unlock()
 	ch.answer(false, &wire.TxRollbackOk{})

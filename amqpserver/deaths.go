@@ -41,5 +41,12 @@ func (v Compatibility) withDeaths(headers pocketmq.Table) pocketmq.Table {
 
 func isFirstDeath(death, headers pocketmq.Table) bool {
 	return death["count"] == int64(1) &&
-		death["queue"] == headers["x-first-death-queue"] && death["reason"] == headers["x-first-death-reason"]
+		isText(death["queue"], headers["x-first-death-queue"]) && isText(death["reason"], headers["x-first-death-reason"])
+}
+
+// isText reports whether two values are the same text. Clients may write any, also such
+// as Go does not compare.
+func isText(a, b any) bool {
+	text, ok := a.(string)
+	return ok && b == text
 }

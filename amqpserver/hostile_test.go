@@ -526,3 +526,28 @@ func TestDroppedConnectionStopsWaitingForRoom(t *testing.T) {
 		require.False(t, there)
 	})
 }
+
+// Clients may write what looks like a death, of any types.
+func TestMadeUpDeaths(t *testing.T) {
+	for _, v := range []amqpserver.Compatibility{amqpserver.V3_10, amqpserver.V4_0, amqpserver.V4_3} {
+		for _, value := range []any{[]any{"a"}, wire.Table{"a": "b"}, []byte("a"), nil, int32(1), "a"} {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				c.quorum("q", nil)
+				headers := wire.Table{"x-first-death-queue": value, "x-first-death-reason": value, "x-death": []any{
+					value, wire.Table{"count": int64(1), "queue": value, "reason": value},
+				}}
+				c.publishWith(1, &wire.BasicPublish{RoutingKey: "q"}, &wire.Properties{Headers: headers}, "m")
+				for range 2 { // the second time it has another header besides
+					c.send(1, &wire.BasicGet{Queue: "q"})
+					d := expect[*wire.BasicGetOk](c, 1)
+					p, _ := c.content()
+					for key := range headers {
+						require.Equal(t, headers[key], p.Headers[key])
+					}
+					c.send(1, &wire.BasicNack{DeliveryTag: d.DeliveryTag, Requeue: true})
+				}
+			}, amqpserver.Compat(v))
+		}
+	}
+}

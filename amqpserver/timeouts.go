@@ -86,24 +86,24 @@ func (ch *channel) watch(sent, limit time.Duration) {
 	}
 }
 
-// stop is for a channel that ends.
+// stop is for a channel that ends: nothing is late any more, also not what was found to
+// be and the reader has not seen yet.
 func (t *timeouts) stop() {
 	if t.timer != nil {
 		t.timer.Stop()
 	}
+	t.exceeded = 0
 }
 
 // timeIsUp takes back what was not settled in time, and ends the consumers that had it.
 // Where there is nobody to tell of that, or it was told before, the channel ends.
 func (ch *channel) timeIsUp() {
-	ch.mu.Lock()
+	ch.mu.Lock() // who is told finds it all done: the messages in their queue, the consumers' tags free
+	defer ch.mu.Unlock()
 	late := ch.late()
 	ended := ch.endLate(late)
-	ch.mu.Unlock()
-	for _, k := range ended {
-		k.core.Cancel()
-	}
 	_ = settleAll(late, released) // what was settled meanwhile is
+	ch.tellLate(late, ended)
 }
 
 // late returns the deliveries whose time is up, and watches the others. What is late
@@ -117,7 +117,7 @@ func (ch *channel) late() (late []unackedDelivery) {
 		case e.taken || e.limit == 0:
 		case now >= e.sent+e.limit:
 			late = append(late, *e)
-			e.limit = 0
+			e.limit, e.delivery.Message = 0, nil // which others get
 		default:
 			ch.watch(e.sent, e.limit)
 		}
@@ -125,23 +125,34 @@ func (ch *channel) late() (late []unackedDelivery) {
 	return late
 }
 
-// endLate ends the consumers that are late, and returns them. ch.mu is held.
-func (ch *channel) endLate(late []unackedDelivery) (ended []*consumer) {
-	told := map[string]bool{}
+// endLate ends the consumers that are late, and returns their tags. ch.mu is held.
+func (ch *channel) endLate(late []unackedDelivery) (ended map[string]bool) {
+	ended = map[string]bool{}
 	for i := range late {
 		tag := late[i].delivery.ConsumerTag
 		if k := ch.consumers[tag]; k != nil {
 			k.gone = true
 			delete(ch.consumers, tag)
-			ended = append(ended, k)
-			if told[tag] = ch.conn.capabilities.cancelNotify; told[tag] {
-				ch.conn.out.send(ch.id, &wire.BasicCancel{ConsumerTag: tag, NoWait: true})
-			}
-		}
-		if !told[tag] {
-			ch.timeouts.exceeded = late[i].limit
-			ch.conn.wakeReader()
+			k.core.Cancel()
+			ended[tag] = true
 		}
 	}
 	return ended
+}
+
+// tellLate tells the client which consumers have ended, or else has the reader close the
+// channel. ch.mu is held.
+func (ch *channel) tellLate(late []unackedDelivery, ended map[string]bool) {
+	told := map[string]bool{}
+	for i := range late {
+		tag := late[i].delivery.ConsumerTag
+		switch {
+		case !ended[tag] || !ch.conn.capabilities.cancelNotify:
+			ch.timeouts.exceeded = late[i].limit
+			ch.conn.wakeReader()
+		case !told[tag]:
+			told[tag] = true
+			ch.conn.out.send(ch.id, &wire.BasicCancel{ConsumerTag: tag, NoWait: true})
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package amqpserver_test
 
 import (
+	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -248,4 +250,76 @@ func TestConsumerTimeoutWhileAPublishWaits(t *testing.T) { // CHAN-17
 		c.channelClosed(1, 406, timesOut("1800000"), 0)
 		require.Zero(t, time.Since(before))
 	}, amqpserver.Compat(amqpserver.V3_10), amqpserver.Heartbeat(-1))
+}
+
+// What a transaction that is rolled back has settled has been there all the time.
+func TestRolledBackIsAsLateAsBefore(t *testing.T) { // CHAN-17, TX-7
+	for _, v := range []amqpserver.Compatibility{amqpserver.V3_10, amqpserver.V4_0, amqpserver.V4_3} {
+		for _, multiple := range []bool{false, true} {
+			bubble(t, func(t *testing.T, s *server) {
+				c := s.channel(t)
+				call[*wire.TxSelectOk](c, 1, &wire.TxSelect{})
+				c.quorum("q", nil)
+				publisher := s.channel(t)
+				publisher.publish(1, "", "q", "m")
+				c.consumeWith("q", "t", nil)
+				d, _ := c.delivered(1)
+				c.send(1, &wire.BasicAck{DeliveryTag: d.DeliveryTag, Multiple: multiple})
+				c.silent(90 * time.Second)
+				call[*wire.TxRollbackOk](c, 1, &wire.TxRollback{})
+				if v == amqpserver.V4_3 {
+					c.canceled(10*time.Second, 1, "t")
+				} else {
+					c.channelClosed(1, 406, timesOut("100000"), 0)
+				}
+			}, amqpserver.Compat(v), amqpserver.ConsumerTimeout(100*time.Second), amqpserver.Heartbeat(-1))
+		}
+	}
+}
+
+// A channel that ends for another reason while its time is up ends once.
+func TestAChannelIsClosedOnce(t *testing.T) { // CHAN-17
+	since43(t, func(t *testing.T, s *server) {
+		_, err := s.broker.DeclareQueue(ctx, "full", pocketmq.MaxLength(1))
+		require.NoError(t, err)
+		c := s.channel(t)
+		c.quorum("q", wire.Table{"x-consumer-timeout": int32(1000)})
+		call[*wire.TxSelectOk](c, 1, &wire.TxSelect{})
+		c.publish(1, "", "q", "m")
+		call[*wire.TxCommitOk](c, 1, &wire.TxCommit{})
+		c.send(1, &wire.BasicGet{Queue: "q"})
+		c.got(1)
+		c.publish(1, "", "full", "m")
+		c.publish(1, "", "full", "m")
+		c.send(1, &wire.TxCommit{})
+		c.silent(2 * time.Second)
+		_, err = s.broker.DeleteQueue(ctx, "full")
+		require.NoError(t, err)
+		c.channelClosed(1, 406, "PRECONDITION_FAILED - partial tx completion", wire.IDTxCommit)
+		c.openChannel(1)
+	}, amqpserver.Heartbeat(-1))
+}
+
+// What is late stays in the channel's list, but not its message.
+func TestLateMessagesAreNotKept(t *testing.T) { // CHAN-17
+	since43(t, func(t *testing.T, s *server) {
+		c := s.channel(t)
+		c.quorum("q", wire.Table{"x-consumer-timeout": int32(1000)})
+		const n, size = 40, 1 << 20
+		heap := func() uint64 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			return m.HeapAlloc
+		}
+		before := heap()
+		for range n {
+			c.publish(1, "", "q", strings.Repeat("m", size))
+			c.consumeWith("q", "t", nil)
+			c.delivered(1)
+			c.canceled(time.Second, 1, "t")
+			call[*wire.QueuePurgeOk](c, 1, &wire.QueuePurge{Queue: "q"})
+		}
+		require.Less(t, heap(), before+n*size/2)
+	})
 }

@@ -92,6 +92,18 @@ func (u *unacked) take(tag uint64) (d pocketmq.Delivery, ok bool) {
 	return d, true
 }
 
+// takeOne is take with all that is known of the delivery.
+func (u *unacked) takeOne(tag uint64) (taken []unackedDelivery, ok bool) {
+	i, ok := u.find(tag)
+	if !ok {
+		return nil, false
+	}
+	taken = []unackedDelivery{u.list[i]}
+	u.remove(i)
+	u.trim()
+	return taken, true
+}
+
 func (u *unacked) remove(i int) {
 	u.list[i] = unackedDelivery{tag: u.list[i].tag, taken: true}
 	u.live--

@@ -10,6 +10,7 @@ import "slices"
 type Gate[T any] struct {
 	Limit Limit
 
+	members int            // consumers behind it
 	refused bool           // nobody is asked
 	blocked []*Consumer[T] // who left its turn, in this order
 }
@@ -22,6 +23,8 @@ type Limit interface {
 	// Put gives a unit back that was taken for a message which will not be settled
 	// by its consumer.
 	Put()
+	// Forget says that no consumer is left: Resume need not be called.
+	Forget()
 }
 
 func (g *Gate[T]) take(counted bool) bool {
@@ -39,17 +42,29 @@ func (g *Gate[T]) put(c *Consumer[T]) {
 	}
 }
 
-// drop forgets a consumer.
-func (g *Gate[T]) drop(c *Consumer[T]) {
+// join notes that there is a consumer more.
+func (g *Gate[T]) join() {
 	if g != nil {
-		g.blocked = slices.DeleteFunc(g.blocked, func(b *Consumer[T]) bool { return b == c })
+		g.members++
+	}
+}
+
+// leave forgets a consumer.
+func (g *Gate[T]) leave(c *Consumer[T]) {
+	if g == nil {
+		return
+	}
+	g.blocked = slices.DeleteFunc(g.blocked, func(b *Consumer[T]) bool { return b == c })
+	if g.members--; g.members == 0 {
+		g.Limit.Forget()
 	}
 }
 
 // SetGate puts a subscribed consumer behind a further limit, which has counted what
 // is unacked, or takes it away from there with nil.
 func (q *Queue[T]) SetGate(c *Consumer[T], g *Gate[T]) {
-	c.Gate.drop(c)
+	g.join()
+	c.Gate.leave(c)
 	c.Gate = g
 	if g != nil && c.state == blocked {
 		g.blocked = append(g.blocked, c)

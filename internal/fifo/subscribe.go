@@ -16,6 +16,7 @@ func (q *Queue[T]) Subscribe(c *Consumer[T]) error {
 		return ErrExclusive
 	}
 	q.consumers.Join(&c.place, c)
+	c.Gate.join()
 	q.findLone()
 	c.inbox = ring.New(q.pool)
 	if q.single == nil {
@@ -48,7 +49,7 @@ func (q *Queue[T]) Unsubscribe(c *Consumer[T], fetched *ring.Ring[Entry[T]]) {
 	q.findLone()
 	q.leaveTurn(c)
 	c.state = gone
-	c.Gate.drop(c)
+	c.Gate.leave(c)
 	q.turns.prune()
 	q.elect()
 	for _, unseen := range []*ring.Ring[Entry[T]]{fetched, &c.inbox} {
