@@ -376,7 +376,7 @@ func (c *Consumer) ended(why error) {
 	if c.notify != nil {
 		c.notify()
 	}
-	c.session.broker.consumerDeleted(c, why)
+	c.session.broker.tellNews()
 	c.session.forget(c)
 	c.leave()
 }

@@ -197,6 +197,8 @@ func (b *Broker) queueDeleted(q *queue, user string) {
 	b.note("queue.deleted", user, fields)
 }
 
+// consumerCreated, as consumerDeleted, is called under the queue's lock, so that the one comes
+// before the other and before the queue's end. The caller calls tellNews later.
 func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
 	if !b.tellsOf(c.queue) || c.queue.log != nil { // streams tell only of the end
 		return
@@ -209,7 +211,6 @@ func (b *Broker) consumerCreated(c *Consumer, cfg *consumeConfig) {
 		"consumer_tag": c.tag, "exclusive": cfg.exclusive, "ack_required": !c.autoAck, "channel": c.session.pid(),
 		"queue": c.queue.name, "prefetch_count": int64(prefetch), "arguments": erlangArguments(cfg.args),
 	})
-	b.tellNews()
 }
 
 // defaultQuorumPrefetch is what RabbitMQ took for no limit in quorum queues before 4.0.
@@ -230,7 +231,6 @@ func (b *Broker) consumerDeleted(c *Consumer, why error) {
 		return // of those that end with a channel only quorum queues tell, and before 4.0 classic ones
 	}
 	b.note("consumer.deleted", user, c.eventFields())
-	b.tellNews()
 }
 
 func (c *Consumer) eventFields() Table {

@@ -3,6 +3,7 @@ package pocketmq_test
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -207,6 +208,26 @@ func TestEventsTellOfAllThatHappensAtOnce(t *testing.T) { // XPLUG-15
 		}
 		require.NotZero(t, told["consumer.created"])
 		require.Equal(t, told["consumer.created"]-1, told["consumer.deleted"], "all but that of the events")
+	})
+}
+
+// A consumer has begun before it ends, whoever is quicker.
+func TestEventsOfAConsumerAreInOrder(t *testing.T) { // XPLUG-15
+	withEvents(t, func(t *testing.T, b *pocketmq.Broker) {
+		for range 1000 {
+			declare(t, b, "q")
+			happened(t, b)
+			var wg sync.WaitGroup
+			wg.Go(func() { _, _ = b.Consume(ctx, "q") })
+			wg.Go(func() { _, _ = b.DeleteQueue(ctx, "q") })
+			wg.Wait()
+			keys, _ := happened(t, b)
+			if slices.Contains(keys, "consumer.created") {
+				require.Equal(t, []string{"consumer.created", "queue.deleted", "consumer.deleted"}, keys)
+			} else {
+				require.Equal(t, []string{"queue.deleted"}, keys)
+			}
+		}
 	})
 }
 

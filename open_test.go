@@ -2,8 +2,10 @@ package pocketmq_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -101,8 +103,9 @@ func TestRegister(t *testing.T) {
 	panics(`scheme "mem" is registered already`, "mem", opener)
 	panics(`scheme "" is empty or has capital letters`, "", opener)
 	panics(`scheme "Mem" is empty or has capital letters`, "Mem", opener)
-	pocketmq.Register("test-register", opener)
-	open(t, "test-register://x")
+	scheme := fmt.Sprint("test-register-", time.Now().UnixNano()) // there is no way to remove it, and the test may run again
+	pocketmq.Register(scheme, opener)
+	open(t, scheme+"://x")
 }
 
 func TestContractOfOpened(t *testing.T) {

@@ -50,7 +50,7 @@ func (s *Session) consumeFrom(ctx context.Context, source hook.Source, name stri
 	if err := s.remember(c); err != nil {
 		return nil, err
 	}
-	err := r.queue.subscribe(c, nil)
+	err := r.queue.subscribe(c, &consumeConfig{})
 	if err == nil {
 		err = source.Start(hook.ConsumeConfig{
 			Tag: c.tag, Prefetch: cfg.prefetch, Priority: cfg.priority, Exclusive: cfg.exclusive, AutoAck: cfg.autoAck,

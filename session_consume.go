@@ -70,11 +70,11 @@ func (s *Session) consume(ctx context.Context, name string, cfg consumeConfig) (
 	if err := s.remember(c); err != nil {
 		return nil, err
 	}
-	if err := q.subscribe(c, cfg.window); err != nil {
+	if err := q.subscribe(c, &cfg); err != nil {
 		s.release(c)
 		return nil, err
 	}
-	s.broker.consumerCreated(c, &cfg)
+	s.broker.tellNews()
 	c.endWith(ctx)
 	return c, nil
 }

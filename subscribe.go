@@ -2,8 +2,8 @@ package pocketmq
 
 import "slices"
 
-// subscribe adds a consumer, under a window unless that is nil.
-func (q *queue) subscribe(c *Consumer, w *Window) error {
+// subscribe adds a consumer.
+func (q *queue) subscribe(c *Consumer, cfg *consumeConfig) error {
 	q.lockForOne()
 	defer q.unlock()
 	if q.gone != nil {
@@ -18,7 +18,7 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 		return nil
 	}
 	switch {
-	case q.settings.quorum && w != nil: // QQ-14
+	case q.settings.quorum && cfg.window != nil: // QQ-14
 		return notSupported("%v does not support global qos", q.at())
 	case q.settings.quorum:
 		c.core.Exclusive = false // QQ-16
@@ -29,12 +29,13 @@ func (q *queue) subscribe(c *Consumer, w *Window) error {
 		q.setEager(eagerShared, true)
 		q.collect()
 	}
-	c.core.Gate = q.gate(w)
+	c.core.Gate = q.gate(cfg.window)
 	if err := q.fifo.Subscribe(&c.core); err != nil {
 		q.updateShared()
 		return q.exclusiveUse()
 	}
 	q.consumers.Join(&c.place, c)
+	q.broker.consumerCreated(c, cfg)
 	return nil
 }
 
@@ -74,9 +75,13 @@ func (q *queue) endTogether(consumers []*Consumer, back []*holder, why error) {
 	queueEnded := false
 	q.lockForOne()
 	for _, c := range consumers {
+		begun := c.place.In()
 		first, last := c.detach(why)
 		if first {
 			ended = append(ended, c)
+		}
+		if first && begun {
+			q.broker.consumerDeleted(c, why)
 		}
 		queueEnded = queueEnded || last
 	}
