@@ -6,11 +6,11 @@ import (
 )
 
 // With at-least-once, dead letters are held: they count against the limits of the queue
-// that they died in until all queues that they go to have them (QQ-19). A queue that
-// refuses one, and an exchange or a route that is missing, get it again later.
+// that they died in until all queues that they go to have them (QQ-19). One that a queue
+// has refused, or for which there was no exchange or no queue, is sent again later.
 
-// letterRetry is the time from when letters begin to be held until they are sent again,
-// and that a queue has which has refused one.
+// letterRetry is how long after letters begin to be held they are sent again, and how long
+// one that a queue has refused is left alone.
 const letterRetry = 3 * time.Minute
 
 // settleLetters is the end of sending letters some of which are held.
