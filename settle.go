@@ -88,13 +88,16 @@ func freeTogether(deliveries []*Delivery) (f freed) {
 		f = freed{map[*holder]int{}, map[*Window]int{}}
 		break
 	}
+	if f.by == nil {
+		return f
+	}
 	type unit struct {
 		from *holder
 		tag  uint64
 	}
 	seen := map[unit]bool{} // a delivery may be given twice
 	for _, d := range deliveries {
-		if f.by == nil || d.from == nil || seen[unit{d.from, d.tag}] {
+		if d.from == nil || seen[unit{d.from, d.tag}] {
 			continue
 		}
 		if w := d.from.window.Load(); w != nil && d.from.holds(d.tag) {
