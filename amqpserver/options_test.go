@@ -2,7 +2,6 @@ package amqpserver_test
 
 import (
 	"io"
-	"net"
 	"testing"
 	"time"
 
@@ -54,7 +53,7 @@ func TestServerThatWasNotMade(t *testing.T) {
 	var s amqpserver.Server
 	b := pocketmq.New()
 	defer b.Close()
-	client, nc := net.Pipe()
+	client, nc := memconn.Pipe()
 	l := memconn.Listen()
 	for name, err := range map[string]error{
 		"Serve": s.Serve(l), "ServeConn": s.ServeConn(nc), "Shutdown": s.Shutdown(t.Context()),
