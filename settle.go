@@ -91,6 +91,9 @@ func freeTogether(deliveries []*Delivery) (f freed) {
 	if !slices.ContainsFunc(deliveries, matters) {
 		return freed{}
 	}
+	if f.by == nil {
+		return f
+	}
 	type unit struct {
 		from *holder
 		tag  uint64
