@@ -91,15 +91,12 @@ func freeTogether(deliveries []*Delivery) (f freed) {
 	if !slices.ContainsFunc(deliveries, matters) {
 		return freed{}
 	}
-	if f.by == nil {
-		return f
-	}
+	f = freed{map[*holder]int{}, map[*Window]int{}}
 	type unit struct {
 		from *holder
 		tag  uint64
 	}
 	seen := map[unit]bool{} // a delivery may be given twice
-	f = freed{map[*holder]int{}, map[*Window]int{}}
 	for _, d := range deliveries {
 		if d.from == nil || seen[unit{d.from, d.tag}] {
 			continue
