@@ -152,6 +152,9 @@ func (h *holder) settleAll(o Outcome, tags []uint64, freed int) error {
 	var err error
 	h.mu.Lock()
 	h.apply() // so did these acks
+	if o == Rejected && q.levels && !q.quorum {
+		tags = h.highestFirst(tags)
+	}
 	settled := 0
 	for _, tag := range tags {
 		if h.settleLater(o, tag) {
@@ -174,6 +177,15 @@ func (h *holder) settleAll(o Outcome, tags []uint64, freed int) error {
 		h.unlock()
 	}
 	return err
+}
+
+// highestFirst returns tags in the order in which a queue of RabbitMQ with priorities,
+// which is a queue for each, lets messages die that are rejected together (DLX-1). h.mu
+// is held.
+func (h *holder) highestFirst(tags []uint64) []uint64 {
+	return slices.SortedStableFunc(slices.Values(tags), func(a, b uint64) int {
+		return cmp.Compare(h.unacked.Priority(b), h.unacked.Priority(a))
+	})
 }
 
 // settleLater settles a delivery in a step that its queue ends by Dispatch. Both

@@ -65,6 +65,14 @@ func (u *Unacked[T]) Has(handle uint64) bool {
 	return int(i) < len(u.slots) && u.slots[i].generation == generation && generation%2 == 1
 }
 
+// Priority is that of the entry of the handle, 0 if it is not there.
+func (u *Unacked[T]) Priority(handle uint64) uint8 {
+	if !u.Has(handle) {
+		return 0
+	}
+	return u.slots[uint32(handle)].entry.Priority
+}
+
 // Len is the number of entries held.
 func (u *Unacked[T]) Len() int { return len(u.slots) - len(u.free) }
 

@@ -21,6 +21,8 @@ import (
 //     what it gives to several in a step comes in the order of their tags, as far as a
 //     map of Erlang's has one, and so does what several return. A get counts those that have
 //     expired behind it, so that nothing expires there.
+//   - A queue is not deleted while messages of it are out: RabbitMQ takes what is said of
+//     them for one of a new queue of this name (ACK/after-the-queue-was-declared-again).
 //   - A transaction that is completed in part closes its channel while that is delivered to.
 //   - Confirms and commits come when the disk has the messages, before or after what
 //     else comes, and the ends of consumers in any order: the step is unordered.
@@ -71,6 +73,8 @@ func (m *model) risky(s said) bool {
 		return m.quorum[q] && (m.consumed(q) || m.lent(q))
 	case "basic.get":
 		return m.quorum[q] && m.consumed(q)
+	case "queue.delete":
+		return m.lent(q)
 	case "channel.close", "basic.recover", "basic.recover-async":
 		return paired(c.queues())
 	case "basic.ack", "basic.nack", "basic.reject":
