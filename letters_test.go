@@ -147,17 +147,20 @@ func TestAPolicyLeadsDeadLettersElsewhere(t *testing.T) { // QQ-19, POL-9
 	})
 }
 
+// setStrategy has what dies in q go to the queue dead by this strategy.
+func setStrategy(t testing.TB, b *pocketmq.Broker, strategy string) {
+	t.Helper()
+	must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
+		"dead-letter-exchange": "", "dead-letter-routing-key": "dead", "dead-letter-strategy": strategy,
+	}}))
+}
+
 // As in RabbitMQ they are lost if they may not stay, and do not come back later.
 func TestDeadLettersAreLostWithTheirStrategy(t *testing.T) { // QQ-19
 	synctest.Test(t, func(t *testing.T) {
 		var log logbook
 		b := newBroker(t, log.option())
-		policy := func(strategy string) {
-			t.Helper()
-			must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
-				"dead-letter-exchange": "", "dead-letter-routing-key": "dead", "dead-letter-strategy": strategy,
-			}}))
-		}
+		policy := func(strategy string) { setStrategy(t, b, strategy) }
 		policy("at-least-once")
 		declare(t, b, "q", pocketmq.MaxLength(1))
 		die(t, b, "a")
@@ -176,12 +179,7 @@ func TestDeadLettersThatAreBeingSentAreLostWithTheirStrategy(t *testing.T) { // 
 	synctest.Test(t, func(t *testing.T) {
 		var log logbook
 		b := newBroker(t, log.option())
-		policy := func(strategy string) {
-			t.Helper()
-			must(t, b.SetPolicy(pocketmq.Policy{Name: "p", Pattern: "^q$", Definition: pocketmq.Table{
-				"dead-letter-exchange": "", "dead-letter-routing-key": "dead", "dead-letter-strategy": strategy,
-			}}))
-		}
+		policy := func(strategy string) { setStrategy(t, b, strategy) }
 		policy("at-least-once")
 		declare(t, b, "q", pocketmq.MessageTTL(time.Second))
 		declare(t, b, "dead", pocketmq.MaxLength(1), reject)
